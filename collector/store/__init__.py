@@ -1,0 +1,1 @@
+"""What the collector must remember: bookmarks, sources, lanes, dead letters."""

@@ -1,0 +1,92 @@
+"""What every store of state promises.
+
+SQLite keeps it by default; another store is another file with the same promise and
+the same contract tests (``tests/contracts/test_stores.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from collector.model import Bookmark
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What is known of one source on one subscription. Times are aware UTC, None: never.
+
+    *source* is its name for people, *key* what identifies it. *version* is the version
+    GUID the source last echoed, *last_refusal* the newest refusal with its reason.
+    *last_event_time* is the newest event's own time: with *last_event* it gives the lag.
+    """
+
+    source: str
+    key: str
+    address: str
+    subscription: str
+    first_seen: datetime
+    last_seen: datetime
+    last_heartbeat: datetime | None = None
+    last_event: datetime | None = None
+    last_event_time: datetime | None = None
+    events: int = 0
+    dropped: int = 0
+    version: str = ""
+    last_refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """How a lane stood when it was last asked. *spool_oldest*: when the oldest waiting share came."""
+
+    sink: str
+    type: str
+    state: str  # "delivering" | "spooling" | "draining" | "full" | "stopped"
+    queued: int
+    spool_bytes: int
+    spool_oldest: datetime | None
+    delivered: int
+    rejected: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record that a sink will never take, kept for people."""
+
+    id: str
+    sink: str
+    reason: str
+    received: datetime
+    event_id: str
+    record: bytes
+
+
+class Store(Protocol):
+    """Durable where it says so, quick where it does not."""
+
+    def bookmark(self, source: str, subscription: str) -> Bookmark | None:
+        """The saved bookmark of a (source key, subscription id); a point read, no waiting."""
+
+    async def save_bookmark(self, source: str, subscription: str, bookmark: Bookmark) -> None:
+        """Return when the bookmark is on disk (synced). Raises ``Backpressure`` when it cannot be."""
+
+    def bookmarks(self) -> Iterable[tuple[str, str, Bookmark]]: ...
+
+    def presences(self) -> Iterable[Presence]: ...
+
+    async def save_presences(self, presences: Sequence[Presence]) -> None: ...
+
+    def lanes(self) -> Iterable[LaneState]: ...
+
+    async def save_lanes(self, lanes: Sequence[LaneState]) -> None: ...
+
+    async def save_letters(self, letters: Sequence[Letter]) -> None:
+        """Return when the letters are on disk (synced)."""
+
+    def letters(self) -> Iterable[Letter]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,58 @@
+"""A subscription as a value, however it was written down.
+
+It knows no file and no message: ``toml_file`` and ``wecutil_file`` make it, ``offers``
+shows it to a caller, ``audience`` decides for whom it is meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """How a source should deliver. Seconds and bytes; *max_items* 0 means no limit."""
+
+    max_latency: float = 30.0
+    heartbeat: float = 900.0
+    max_items: int = 0
+    max_envelope_size: int = 512000
+    connection_retry: float = 60.0
+    retries: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Globs without regard to case on a caller's key, name and SANs; both empty: everybody. Deny wins."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What is collected, how, and from whom.
+
+    *id* is a UUID in lower case. *query* is the QueryList as XML text, comments removed, in
+    no namespace. *origin* is the file it came from, *revision* the revision of contract.md
+    section 2. *sddl* and *issuers* are kept from wecutil files until something evaluates them.
+    """
+
+    name: str
+    id: str
+    query: str
+    enabled: bool = True
+    description: str = ""
+    type: str = "source-initiated"  # "pull" | "push"
+    content_format: str = "raw"  # "rendered_text"
+    locale: str | None = None
+    read_existing_events: bool = False
+    ignore_channel_error: bool = True
+    compression: str = "none"  # "sldc"
+    expires: str | None = None
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    audience: Audience = field(default_factory=Audience)
+    sddl: str | None = None
+    issuers: tuple[str, ...] = ()
+    revision: str = ""
+    origin: str = ""

@@ -1,0 +1,212 @@
+"""One function per thing that happens: a structlog line, a Prometheus metric, or both.
+
+Log levels say what follows: WARNING is unexpected but nothing is lost; ERROR means data
+was lost or a person must act. Nothing per event above DEBUG. No label here takes values
+that an unauthenticated peer can choose.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+_log: Any = structlog.get_logger("wef")
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(name, text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(name, text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, *labels: str) -> Histogram:
+    return Histogram(name, text, labels, registry=REGISTRY)
+
+
+# What arrived and what we answered ---------------------------------------------------------------------------------
+
+_messages = _counter("wef_messages", "Messages of authenticated sources, by kind", "kind")
+_refusals = _counter("wef_refusals", "Requests refused, by reason", "reason")
+_events = _counter("wef_events_received", "Events received in acknowledged and unacknowledged batches")
+_acknowledged = _counter("wef_events_acknowledged", "Events in batches that were acknowledged")
+_batch_seconds = _histogram("wef_batch_seconds", "From the whole batch read to the Ack, in seconds")
+_slow_envelopes = _counter("wef_envelopes_parsed_whole", "Events messages that could not be sliced")
+_flaws = _counter("wef_events_flawed", "Events that needed recovery, by kind of flaw", "kind")
+_dropped = _counter("wef_source_dropped_events", "Events that sources say they dropped (DroppedEvents)")
+_untaken = _counter("wef_events_untaken", "Events that no sink takes; acknowledged all the same")
+_bookmarks_kept = _counter(
+    "wef_bookmarks_kept", "Bookmarks offered by sources that did not replace a stored one", "reason"
+)
+_connections = _gauge("wef_connections", "Open connections, by listener", "listener")
+
+REFUSALS = frozenset({
+    "backpressure", "body", "deadline", "entitlement", "envelope", "method", "proof", "shutdown", "size", "unsupported",
+})  # fmt: skip
+"""Every value of the label ``reason`` of ``wef_refusals``."""
+
+
+def message_received(kind: str) -> None:
+    _messages.labels(kind).inc()
+
+
+def request_refused(reason: str, address: str, text: str, *, source: str = "") -> None:
+    """A request got no service. *reason* is one of REFUSALS; *text* never holds a body."""
+    _refusals.labels(reason if reason in REFUSALS else "unsupported").inc()
+    _log.warning("refused", reason=reason, address=address, source=source, text=text[:300])
+
+
+def batch_received(events: int, sliced: bool) -> None:
+    _events.inc(events)
+    if not sliced and events:
+        _slow_envelopes.inc()
+
+
+def batch_acknowledged(source: str, subscription: str, events: int, seconds: float) -> None:
+    _acknowledged.inc(events)
+    _batch_seconds.observe(seconds)
+    _log.debug("batch acknowledged", source=source, subscription=subscription, events=events, seconds=round(seconds, 4))
+
+
+def events_flawed(kind: str, count: int) -> None:
+    """*kind* is one of normalize's flaw words."""
+    _flaws.labels(kind).inc(count)
+
+
+def events_untaken(count: int) -> None:
+    _untaken.inc(count)
+
+
+def events_dropped_at_source(source: str, subscription: str, more: int, total: int) -> None:
+    _dropped.inc(more)
+    _log.error("the source dropped events", source=source, subscription=subscription, more=more, total=total)
+
+
+def bookmark_kept(source: str, subscription: str, reason: str) -> None:
+    """A stored bookmark was not replaced. *reason* is a word of delivery.bookmarks."""
+    _bookmarks_kept.labels(reason).inc()
+    _log.warning("bookmark kept", source=source, subscription=subscription, reason=reason)
+
+
+def bookmark_went_back(source: str, subscription: str, channels: list[str]) -> None:
+    _log.warning("the source's bookmark went back", source=source, subscription=subscription, channels=channels[:5])
+
+
+def subscription_ended(source: str, subscription: str, status: str, code: int | None, text: str) -> None:
+    _log.warning(
+        "the source ended a subscription", source=source, subscription=subscription, status=status, code=code, text=text
+    )
+
+
+def incident(identifier: str, address: str, error: BaseException) -> None:
+    """Our own fault: the reply carries *identifier*, and so does the log."""
+    _log.error("incident", incident=identifier, address=address, exc_info=error)
+
+
+def connection_opened(listener: str) -> None:
+    _connections.labels(listener).inc()
+
+
+def connection_closed(listener: str) -> None:
+    _connections.labels(listener).dec()
+
+
+# Lanes -------------------------------------------------------------------------------------------------------------
+
+_delivered = _counter("wef_sink_delivered", "Records that a sink confirmed", "sink")
+_rejected = _counter("wef_sink_rejected", "Records that a sink will never take (dead letters)", "sink")
+_dropped_by_lane = _counter("wef_sink_dropped", "Records dropped by a sink that is not required", "sink")
+_queued = _gauge("wef_sink_queued", "Records a lane holds in memory", "sink")
+_spooled = _gauge("wef_sink_spool_bytes", "Bytes in a lane's spool", "sink")
+_lane_up = _gauge("wef_sink_up", "1 while a lane delivers, 0 while it spools or is full", "sink")
+
+
+def sink_delivered(sink: str, records: int) -> None:
+    _delivered.labels(sink).inc(records)
+
+
+def sink_rejected(sink: str, records: int, reason: str) -> None:
+    _rejected.labels(sink).inc(records)
+    _log.error("records rejected, kept as letters", sink=sink, records=records, reason=reason[:300])
+
+
+def sink_dropped(sink: str, records: int) -> None:
+    _dropped_by_lane.labels(sink).inc(records)
+    _log.warning("records dropped by a sink that is not required", sink=sink, records=records)
+
+
+def lane_measured(sink: str, queued: int, spool_bytes: int, up: bool) -> None:
+    _queued.labels(sink).set(queued)
+    _spooled.labels(sink).set(spool_bytes)
+    _lane_up.labels(sink).set(1 if up else 0)
+
+
+def sink_unavailable(sink: str, text: str) -> None:
+    _log.warning("sink unavailable, spooling", sink=sink, text=text[:300])
+
+
+def sink_recovered(sink: str, drained: int) -> None:
+    _log.info("sink has everything again", sink=sink, drained=drained)
+
+
+def lane_failed(sink: str, error: BaseException) -> None:
+    """The lane met something nobody foresaw; it keeps every record and goes on."""
+    _log.error("lane failed", sink=sink, exc_info=error)
+
+
+def set_aside(what: str, path: str, reason: str) -> None:
+    """A damaged file was moved out of the way; what it held is no longer used."""
+    _log.error("damaged file set aside", what=what, path=path, reason=reason[:300])
+
+
+# Life --------------------------------------------------------------------------------------------------------------
+
+_sources = _gauge("wef_sources", "Sources and subscriptions seen, by state", "state")
+_subscriptions = _gauge("wef_subscriptions", "Enabled subscriptions")
+_free = _gauge("wef_state_free_bytes", "Free bytes on the disk of the state folder")
+
+
+def sources_counted(states: dict[str, int]) -> None:
+    for state, count in states.items():
+        _sources.labels(state).set(count)
+
+
+def state_disk_measured(free: int) -> None:
+    _free.set(free)
+
+
+def listening(listener: str, address: str, port: int, transport: str) -> None:
+    _log.info("listening", listener=listener, address=address, port=port, transport=transport)
+
+
+def subscriptions_loaded(count: int, reloaded: bool) -> None:
+    _subscriptions.set(count)
+    _log.info("subscriptions reloaded" if reloaded else "subscriptions loaded", enabled=count)
+
+
+def reload_refused(problems: str) -> None:
+    _log.error("reload refused, the old subscriptions stay", problems=problems)
+
+
+def ready(version: str) -> None:
+    _log.info("ready", version=version)
+
+
+def draining(reason: str) -> None:
+    _log.info("draining", reason=reason)
+
+
+def stopped(clean: bool) -> None:
+    _log.info("stopped", clean=clean)
+
+
+def state_trouble(text: str) -> None:
+    _log.error("state trouble: batches are refused until it is mended", text=text[:300])
+
+
+def state_mended() -> None:
+    _log.info("state works again")
