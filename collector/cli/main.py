@@ -1,0 +1,82 @@
+"""The entry point of ``wef``: finds the command, runs it, turns what it raises into an exit code.
+
+Exit codes are those of contract.md section 6 (sysexits): 64 usage, 65 bad input data,
+69 a server cannot be reached, 73 cannot create, 74 input/output, 75 try later,
+77 not permitted, 78 configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from collector.errors import OperatorError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module of this room, one line for --help)
+    "serve": ("serve", "Run the collector in the foreground."),
+    "check": ("check", "Check settings, subscriptions, files and keys."),
+    "demo": ("demo", "See it work: a collector and a simulated fleet on this machine."),
+    "simulate": ("simulate", "Be a fleet of Windows sources that push to a collector."),
+    "events": ("events", "Search and follow the events of the embedded store."),
+    "sources": ("sources", "Which sources are there, and which are silent."),
+    "subscriptions": ("subscriptions", "List and show subscriptions."),
+    "bookmarks": ("bookmarks", "List and show the bookmarks of sources."),
+    "sinks": ("sinks", "List the sinks and how their lanes stand."),
+    "normalize": ("normalize", "Turn event XML into documents."),
+    "decode": ("decode", "Take a captured body apart, layer by layer."),
+    "gpo": ("gpo", "The group policy text for the Windows side."),
+    "tls": ("tls", "Make a lab certificate authority with certificates."),
+    "version": ("version", "Version, Python, kernel and engines."),
+}
+USAGE = 64
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is asked for, so that ``wef version`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(f"collector.cli.{entry[0]}").command
+        command.short_help = entry[1]
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Shell completion: wef completion is described in the README (_WEF_COMPLETE=bash_source wef).",
+)
+def wef() -> None:
+    """A Windows Event Forwarding collector for Linux that can say what it lost."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``wef`` and exit the process; the only place where exit codes are made."""
+    try:
+        code = wef.main(list(arguments) if arguments is not None else None, prog_name="wef", standalone_mode=False)
+    except OperatorError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        code = error.exit_code
+    except click.UsageError as error:
+        error.show()
+        code = USAGE
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:  # somebody closed our output: wef ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
