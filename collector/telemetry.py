@@ -7,7 +7,8 @@ that an unauthenticated peer can choose.
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -28,6 +29,27 @@ def _histogram(name: str, text: str, *labels: str) -> Histogram:
     return Histogram(name, text, labels, registry=REGISTRY)
 
 
+def configure(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Send log lines to *stream* (stderr). *style* is json, console, or auto: json when that is no terminal."""
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    as_json = style == "json" or (style == "auto" and not terminal)
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if as_json else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+
+
 # What arrived and what we answered ---------------------------------------------------------------------------------
 
 _messages = _counter("wef_messages", "Messages of authenticated sources, by kind", "kind")
@@ -41,6 +63,9 @@ _dropped = _counter("wef_source_dropped_events", "Events that sources say they d
 _untaken = _counter("wef_events_untaken", "Events that no sink takes; acknowledged all the same")
 _bookmarks_kept = _counter(
     "wef_bookmarks_kept", "Bookmarks offered by sources that did not replace a stored one", "reason"
+)
+_refused_connections = _counter(
+    "wef_connections_refused", "Connections closed at once because of a limit", "listener", "limit"
 )
 _connections = _gauge("wef_connections", "Open connections, by listener", "listener")
 
@@ -107,6 +132,25 @@ def incident(identifier: str, address: str, error: BaseException) -> None:
     _log.error("incident", incident=identifier, address=address, exc_info=error)
 
 
+def offers_cut(source: str, sent: int, meant: int) -> None:
+    """The source's own limits leave no room for all its subscriptions; it will drop the rest."""
+    _log.error("not all subscriptions fit into the answer", source=source, sent=sent, meant=meant)
+
+
+def presence_full(most: int) -> None:
+    _log.error("more sources than can be listed; they are served, but not shown", most=most)
+
+
+def tls_refused(listener: str, address: str, reason: str) -> None:
+    """A handshake ended without a connection; Windows drops its first one now and then (protocol.md 3.6)."""
+    _log.debug("handshake ended", listener=listener, address=address, reason=reason[:200])
+
+
+def connection_refused(listener: str, address: str, limit: str) -> None:
+    _refused_connections.labels(listener, limit).inc()
+    _log.debug("connection refused", listener=listener, address=address, limit=limit)
+
+
 def connection_opened(listener: str) -> None:
     _connections.labels(listener).inc()
 
@@ -158,9 +202,29 @@ def lane_failed(sink: str, error: BaseException) -> None:
     _log.error("lane failed", sink=sink, exc_info=error)
 
 
+def spool_salvaged(path: str, shares: int) -> None:
+    """What could be read of a spool that was set aside is in its successor now."""
+    _log.warning("spool salvaged", path=path, shares=shares)
+
+
 def set_aside(what: str, path: str, reason: str) -> None:
     """A damaged file was moved out of the way; what it held is no longer used."""
     _log.error("damaged file set aside", what=what, path=path, reason=reason[:300])
+
+
+def torn_record_cut(path: str, size: int) -> None:
+    """The end of a file was a record cut off in mid-write; it was never acknowledged and comes again."""
+    _log.warning("torn record cut off", path=path, bytes=size)
+
+
+def events_retired(files: list[str]) -> None:
+    """Retention dropped files of the event store."""
+    _log.info("old events dropped", files=len(files), names=files[:10])
+
+
+def retention_failed(text: str) -> None:
+    """Old events could not be dropped; new ones are stored all the same, until the disk is full."""
+    _log.error("retention failed", text=text[:300])
 
 
 # Life --------------------------------------------------------------------------------------------------------------

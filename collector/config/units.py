@@ -1,4 +1,4 @@
-"""Sizes, durations and secrets as people write them."""
+"""Sizes and durations as people write them. It knows no setting."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the collector must remember: bookmarks, sources, lanes, dead letters."""
+"""The collector's own state: bookmarks, sources, lanes and letters. Knows no network and no event document."""

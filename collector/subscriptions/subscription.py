@@ -35,7 +35,9 @@ class Subscription:
 
     *id* is a UUID in lower case. *query* is the QueryList as XML text, comments removed, in
     no namespace. *origin* is the file it came from, *revision* the revision of contract.md
-    section 2. *sddl* and *issuers* are kept from wecutil files until something evaluates them.
+    section 2. *issuers* (SHA-1 thumbprints in lower-case hex) are those of a wecutil file: callers with
+    a certificate must have one of them. *sddl* is kept from wecutil files until something
+    evaluates it. *sources* and *credentials* belong to pull and push and are kept for them.
     """
 
     name: str
@@ -54,5 +56,7 @@ class Subscription:
     audience: Audience = field(default_factory=Audience)
     sddl: str | None = None
     issuers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    credentials: str | None = None
     revision: str = ""
     origin: str = ""

@@ -1,0 +1,241 @@
+"""The composition root: builds the corridor from back to front, keeps house, and takes it down again.
+
+Nothing is decided here that another room could decide; here is only who knows whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import uuid4
+
+from collector import __version__, telemetry
+from collector.auth.gate import Gate
+from collector.auth.mechanisms import MECHANISMS
+from collector.clock import Clock, SystemClock
+from collector.config.settings import CollectorSettings, ListenerSettings
+from collector.delivery.exchange import Exchange
+from collector.delivery.receiver import Receiver
+from collector.errors import Backpressure, OperatorError
+from collector.evidence.presence import Presences, state_of
+from collector.listener.connection import Turnstile
+from collector.listener.door import Door
+from collector.listener.monitoring import Monitoring
+from collector.listener.server import Listener
+from collector.routing.lane import Lane
+from collector.routing.match import Taking
+from collector.routing.router import Router
+from collector.routing.spool import Spool
+from collector.sinks.base import Surroundings
+from collector.sinks.table import SINKS
+from collector.store.sqlite import SqliteStore
+from collector.store.state_folder import StateFolder
+from collector.subscriptions.folder import SubscriptionSet, load_folder
+
+HOUSEKEEPING = 1.0
+"""Seconds between two rounds: how stale ``wef sources`` and the free-space check may be."""
+
+
+def new_id() -> str:
+    """A fresh message id, as Windows writes them."""
+    return f"uuid:{str(uuid4()).upper()}"
+
+
+class Health:
+    """Whether anything can be promised at the moment."""
+
+    def __init__(self) -> None:
+        self.closing = False
+        self._trouble = ""
+
+    def require(self) -> None:
+        """Raises ``Backpressure`` while no batch may be accepted."""
+        if self.closing:
+            raise Backpressure("shutdown", "the collector is shutting down")
+        if self._trouble:
+            raise Backpressure("state", self._trouble)
+
+    def report(self, trouble: str) -> None:
+        """*trouble* is a sentence, or ``""`` when all is well; only changes are logged."""
+        if trouble and not self._trouble:
+            telemetry.state_trouble(trouble)
+        elif self._trouble and not trouble:
+            telemetry.state_mended()
+        self._trouble = trouble
+
+
+class Collector:
+    """One running collector. ``start``, then ``stop``; between them it needs nobody."""
+
+    def __init__(self, settings: CollectorSettings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._health = Health()
+        self._ready = False
+        self._subscriptions = SubscriptionSet(())
+        self._stack = AsyncExitStack()
+        self._listeners: dict[str, Listener] = {}
+        self._lanes: list[Lane] = []
+        self._monitoring: Monitoring | None = None
+        self._deadline = 0.0
+
+    @property
+    def addresses(self) -> dict[str, list[tuple[str, int]]]:
+        """Where each listener really listens: name -> (address, port)."""
+        return {name: listener.addresses for name, listener in self._listeners.items()}
+
+    @property
+    def monitoring_port(self) -> int:
+        return self._monitoring.port if self._monitoring is not None else 0
+
+    async def start(self) -> None:
+        """Everything up, listeners last. Raises ``OperatorError``; what was begun is undone."""
+        try:
+            await self._build()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._ready = True
+        telemetry.ready(__version__)
+
+    async def stop(self, reason: str) -> None:
+        """Drain within the deadline of the settings: no batch half done, nothing acknowledged that is not safe."""
+        telemetry.draining(reason)
+        self._ready = False
+        self._health.closing = True
+        deadline = self._clock.monotonic() + self._settings.drain
+        for listener in self._listeners.values():
+            listener.close()
+        await asyncio.gather(*(listener.drained(self._left(deadline)) for listener in self._listeners.values()))
+        self._deadline = deadline
+        await self._stack.aclose()
+        telemetry.stopped(self._clock.monotonic() <= deadline)
+
+    async def reload(self) -> None:
+        """Read the subscriptions again: all of them, or none when one is broken."""
+        try:
+            self._subscriptions = await asyncio.to_thread(self._load_subscriptions)
+        except OperatorError as error:
+            telemetry.reload_refused(str(error))
+            return
+        telemetry.subscriptions_loaded(self._enabled(), reloaded=True)
+
+    async def _build(self) -> None:
+        settings, clock = self._settings, self._clock
+        self._subscriptions = self._load_subscriptions()
+        telemetry.subscriptions_loaded(self._enabled(), reloaded=False)
+        self._folder = StateFolder(settings.state)
+        self._folder.create()
+        self._folder.lock()
+        self._stack.callback(self._folder.unlock)
+        self._store = SqliteStore.open(self._folder.database)
+        self._stack.push_async_callback(self._store.close)
+        self._presences = Presences(self._store.presences())
+        self._stack.push_async_callback(self._drain_lanes)
+        for name in settings.sinks:
+            await self._add_lane(name)
+        self._check_disk()
+        receiver = Receiver(Router(self._lanes), self._store, clock, self._health.require)
+        exchange = Exchange(
+            lambda: self._subscriptions,
+            receiver,
+            self._store,
+            self._presences,
+            clock,
+            collector=settings.name or socket.gethostname(),
+            version=__version__,
+            new_id=new_id,
+        )
+        await self._keep_house()
+        await self._start_monitoring()
+        await self._start_listeners(exchange)
+
+    async def _add_lane(self, name: str) -> None:
+        settings = self._settings.sinks[name]
+        sink = SINKS[settings.type].build(name, settings, Surroundings(self._folder.path, self._clock))
+        lane = Lane(
+            name,
+            sink,
+            settings,
+            Spool.open(self._folder.spool(name), settings.spool),
+            self._store.save_letters,
+            self._clock,
+            Taking.compile(settings.match, settings.exclude, settings.sample),
+        )
+        await lane.open()
+        self._lanes.append(lane)
+
+    async def _drain_lanes(self) -> None:
+        """Side by side: one slow sink must not eat the time of the others."""
+        await asyncio.gather(*(lane.drain(self._left(self._deadline)) for lane in self._lanes))
+
+    async def _start_listeners(self, exchange: Exchange) -> None:
+        turnstile = Turnstile(self._settings.limits)
+        for name, settings in self._settings.listeners.items():
+            door = Door(settings, self._settings.limits, self._gate(settings), exchange, new_id)
+            listener = Listener(name, settings, self._settings.limits, door, turnstile)
+            self._listeners[name] = listener
+            self._stack.callback(listener.close)
+            await listener.start()
+
+    def _gate(self, settings: ListenerSettings) -> Gate:
+        return Gate([MECHANISMS[word](settings, self._clock) for word in settings.authentication or ()])
+
+    async def _start_monitoring(self) -> None:
+        settings = self._settings.monitoring
+        self._monitoring = Monitoring(settings.address, settings.port, lambda: self._ready, self._measure)
+        self._stack.push_async_callback(self._monitoring.stop)
+        await self._monitoring.start()
+
+    async def _keep_house(self) -> None:
+        """One task that saves presence and lanes, and looks at the disk."""
+        task = asyncio.create_task(self._rounds(), name="housekeeping")
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._save()
+
+        self._stack.push_async_callback(end)
+
+    async def _rounds(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING)
+            self._check_disk()
+            await self._save()
+
+    async def _save(self) -> None:
+        self._measure()
+        try:
+            await self._store.save_presences(self._presences.changed())
+            await self._store.save_lanes([lane.measure() for lane in self._lanes])
+        except Backpressure as error:
+            self._health.report(str(error))
+
+    def _check_disk(self) -> None:
+        free, least = self._folder.free(), self._settings.min_free
+        telemetry.state_disk_measured(free)
+        low = f"the disk of {self._folder.path} has {free} bytes free; min_free asks for {least}"
+        self._health.report(low if free < least else "")
+
+    def _measure(self) -> None:
+        now = self._clock.now()
+        states = {"active": 0, "alive": 0, "silent": 0}
+        for presence in self._presences.all():
+            subscription = self._subscriptions.by_id(presence.subscription)
+            heartbeat = subscription.delivery.heartbeat if subscription else timedelta(hours=1).total_seconds()
+            states[state_of(presence, heartbeat, now)] += 1
+        telemetry.sources_counted(states)
+        for lane in self._lanes:
+            lane.measure()
+
+    def _load_subscriptions(self) -> SubscriptionSet:
+        return load_folder(self._settings.subscriptions.path, self._settings.subscriptions.revision)
+
+    def _enabled(self) -> int:
+        return sum(subscription.enabled for subscription in self._subscriptions.all)
+
+    def _left(self, deadline: float) -> float:
+        return max(0.1, deadline - self._clock.monotonic())

@@ -1,0 +1,18 @@
+"""MECHANISMS: the table of ways to prove who is calling. A mechanism is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from collector.auth.anonymous import NoneMechanism
+from collector.auth.base import Mechanism
+from collector.auth.certificate import Authorities, CertificateMechanism
+from collector.clock import Clock
+from collector.config.settings import ListenerSettings
+
+MECHANISMS: Mapping[str, Callable[[ListenerSettings, Clock], Mechanism]] = {
+    "certificate": lambda listener, clock: CertificateMechanism(
+        Authorities.load(listener.client_ca, listener.crl), clock
+    ),
+    "none": lambda listener, clock: NoneMechanism(),
+}

@@ -1,0 +1,218 @@
+"""``wef simulate``: be a fleet of Windows sources that push to a collector, and say how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from collector.cli.output import json_option, print_json, printable
+from collector.clock import SystemClock
+from collector.config.units import parse_duration
+from collector.simulate import fleet
+from collector.simulate.wire import CHARSETS
+
+
+class _Seconds(click.ParamType):
+    """Seconds as a number, or a duration as in collector.toml."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        with contextlib.suppress(ValueError):
+            seconds = float(value)
+            if 0 <= seconds < float("inf"):
+                return seconds
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f'{value!r} is no duration; write seconds (20, 0.5) or "500ms", "30s", "15m", "12h"', param, ctx)
+
+
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+
+
+@click.command()
+@click.option("--url", required=True, metavar="URL", help="Where to ask for subscriptions: the Server of the policy.")
+@click.option(
+    "--sources",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="How many sources. Default: each Computer of the file, else 10.",
+)
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='JSON lines with a field "xml", plain or .gz. Default: made-up events.',
+)
+@click.option(
+    "--rate",
+    type=_POSITIVE,
+    metavar="R",
+    help="Events/s of the whole fleet. Default: a file at once, else one for each source.",
+)
+@click.option(
+    "--duration",
+    type=_Seconds(),
+    metavar="S",
+    help="How long. Default: until all of the file is acknowledged, else until Ctrl-C.",
+)
+@click.option(
+    "--charset",
+    type=click.Choice(CHARSETS, case_sensitive=False),
+    default="utf-16",
+    show_default=True,
+    help="Of the messages.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["offer", "sldc", "none"], case_sensitive=False),
+    default="offer",
+    show_default=True,
+    help="offer: as the subscription says.",
+)
+@click.option(
+    "--ca", metavar="FILE", help="PEM: who issued the collector's certificate. Default: the system's authorities."
+)
+@click.option("--cert", metavar="FILE", help="PEM: the sources' certificate; {source} is the source's name.")
+@click.option("--key", metavar="FILE", help="PEM: its key; {source} as above. Default: in the file of --cert.")
+@click.option(
+    "--channel-default",
+    default="Application",
+    show_default=True,
+    metavar="NAME",
+    help="The channel of events that name none.",
+)
+@click.option(
+    "--refresh",
+    type=_Seconds(),
+    default="20",
+    show_default=True,
+    metavar="S",
+    help="Between two Enumerates: Refresh of the policy.",
+)
+@click.option(
+    "--retry-interval",
+    type=_Seconds(),
+    default="5",
+    show_default=True,
+    metavar="S",
+    help="The most between two attempts, whatever ConnectionRetry says.",
+)
+@click.option(
+    "--give-up",
+    type=_Seconds(),
+    default="60",
+    show_default=True,
+    metavar="S",
+    help="End when nothing was acknowledged for so long, but failures.",
+)
+@click.option(
+    "--history",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Made-up events in each log before it is subscribed.",
+)
+@click.option(
+    "--bookmark-event/--no-bookmark-event",
+    default=True,
+    show_default=True,
+    help="Send event 111 when starting without a bookmark, as Windows 11.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="For made-up events.")
+@json_option
+def command(as_json: bool, **given: Any) -> int:  # fmt: skip
+    """Be a fleet of Windows sources that push to a collector.
+
+    Ends with a verdict: ok, and exit code 0, only when every event that was to be sent is acknowledged.
+    Ctrl-C ends it in good order, a second Ctrl-C at once.
+    """
+    options = _options(given)
+    crew = fleet.Fleet(options, SystemClock())
+    if crew.shares_one_identity:
+        click.echo(
+            "One certificate for several sources: the collector sees one source. Use {source} in --cert.", err=True
+        )
+    verdict = asyncio.run(_run(crew))
+    for note in crew.notes:
+        click.echo(printable(note), err=True)
+    if as_json:
+        print_json(asdict(verdict))
+    else:
+        click.echo(_sentence(verdict))
+    return 0 if verdict.ok else 1
+
+
+def _options(given: dict[str, Any]) -> fleet.FleetOptions:
+    greets = given.pop("bookmark_event")
+    return fleet.FleetOptions(**{**given, "greets": greets, "charset": given["charset"].lower()})
+
+
+async def _run(crew: fleet.Fleet) -> fleet.Verdict:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    running = asyncio.ensure_future(_shown(crew, stop))
+
+    def asked() -> None:
+        if stop.is_set():
+            running.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _shown(crew: fleet.Fleet, stop: asyncio.Event) -> fleet.Verdict:
+    with _bar() as tell:
+        return await crew.run(tell, stop)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[fleet.Progress], None] | None]:
+    """A progress bar on stderr when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("subscribing", total=None, counts="")
+
+        def tell(now: fleet.Progress) -> None:
+            bar.update(
+                task,
+                description=f"{now.subscribed}/{now.sources} sources",
+                total=now.total,
+                completed=now.acknowledged,
+                counts=f"{now.logged:,} logged, {now.sent:,} sent, {now.acknowledged:,} acknowledged",
+            )
+
+        yield tell
+
+
+def _sentence(verdict: fleet.Verdict) -> str:
+    rate = verdict.acknowledged / verdict.seconds if verdict.seconds else 0.0
+    return (
+        f"{'ok' if verdict.ok else 'NOT ok'}: {verdict.acknowledged:,} of {verdict.sent:,} events acknowledged in "
+        f"{verdict.seconds:.1f} s ({rate:,.0f}/s), {verdict.duplicates:,} sent again, {verdict.refused:,} refused."
+    )

@@ -1,0 +1,52 @@
+"""``wef version``: what exactly is running here, for bug reports."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import ssl
+from importlib.metadata import version as installed
+
+import click
+from lxml import etree
+
+from collector import __version__
+from collector.cli.output import json_option, print_json
+
+PACKAGES = ("aiohttp", "cryptography", "lxml", "orjson", "pydantic", "zstandard")
+"""Whose versions matter to how the collector behaves on the wire and on disk."""
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """Print the versions of the collector, Python, the kernel and the engines."""
+    row = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "kernel": kernel(),
+        "engines": engines(),
+        "platform": platform.platform(),
+    }
+    if as_json:
+        print_json(row)
+        return
+    click.echo(f"wef-collector {row['version']}")
+    click.echo(f"Python {row['python']} on {row['platform']}")
+    click.echo(f"kernel {row['kernel']}")
+    click.echo("engines " + ", ".join(f"{name} {text}" for name, text in engines().items()))
+
+
+def kernel() -> str:
+    """Which kernel slices and reads events: this version has the pure one only."""
+    return "pure"
+
+
+def engines() -> dict[str, str]:
+    """The libraries that do the work, with their versions."""
+    return {
+        "openssl": ssl.OPENSSL_VERSION.split()[1],
+        "sqlite": sqlite3.sqlite_version,
+        "libxml2": ".".join(str(part) for part in etree.LIBXML_VERSION),
+        **{name: installed(name) for name in PACKAGES},
+    }

@@ -1,0 +1,106 @@
+"""The acknowledgement rule, and the only place it is written.
+
+A source forgets what we acknowledge. So we acknowledge a batch when every lane has put
+its share somewhere safe and the bookmark is on disk, in that order. Crash before the
+bookmark: the source sends again, and someone sees a duplicate. Crash after: nothing is
+lost. There is no order in which both can be avoided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from collector import telemetry
+from collector.clock import Clock
+from collector.delivery.bookmarks import Keep, Replace, judge
+from collector.errors import Backpressure
+from collector.model import Batch, Bookmark
+from collector.normalize import Harvest, harvest
+from collector.routing.receipt import Receipt
+from collector.routing.router import Router
+from collector.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became safe: the number of events, and the newest event's own time in ns (0: none)."""
+
+    events: int
+    newest: int
+
+
+class Receiver:
+    """Accepts batches from any flow: pushed ones now, pulled ones the same way.
+
+    *require_health* raises ``Backpressure`` when nothing can be promised (disk, shutdown).
+    """
+
+    def __init__(self, router: Router, store: Store, clock: Clock, require_health: Callable[[], None]) -> None:
+        self._router = router
+        self._store = store
+        self._clock = clock
+        self._require_health = require_health
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def accept(self, batch: Batch, bookmark: str | None, deadline: float) -> Accepted:
+        """Return when *batch* is safe and its bookmark on disk; the caller may then acknowledge.
+
+        *deadline* is in seconds from now. Raises ``Backpressure``: nothing was promised, the
+        source keeps its events and sends the same batch again; whatever reached a sink by then
+        collapses by its event id.
+        """
+        self._require_health()
+        try:
+            async with asyncio.timeout(deadline), self._turn(batch):
+                accepted = await self._make_safe(batch)
+                if bookmark is not None:
+                    await self._save(batch, bookmark)
+        except TimeoutError as error:
+            raise Backpressure("deadline", f"the batch was not safe within {deadline:.0f} s") from error
+        return accepted
+
+    async def save_position(self, batch: Batch, bookmark: str, deadline: float) -> None:
+        """Save the bookmark of a batch that holds no log event (event 111), under the same guard."""
+        self._require_health()
+        try:
+            async with asyncio.timeout(deadline), self._turn(batch):
+                await self._save(batch, bookmark)
+        except TimeoutError as error:
+            raise Backpressure("deadline", f"the bookmark was not safe within {deadline:.0f} s") from error
+
+    def _turn(self, batch: Batch) -> asyncio.Lock:
+        """One batch at a time for a source and subscription: an old one never saves its bookmark last."""
+        key = (batch.caller.key, batch.subscription.id)
+        lock = self._turns.get(key)
+        if lock is None:
+            lock = self._turns[key] = asyncio.Lock()
+        return lock
+
+    async def _make_safe(self, batch: Batch) -> Accepted:
+        if not batch.events:
+            return Accepted(0, 0)
+        reaped = harvest(batch)
+        _report(reaped)
+        receipt = Receipt()
+        self._router.carry(reaped, receipt)
+        await receipt.settled()
+        return Accepted(len(reaped.ids), max((key[0] for key in reaped.keys), default=0))
+
+    async def _save(self, batch: Batch, offered: str) -> None:
+        source, subscription = batch.caller.key, batch.subscription
+        verdict = judge(self._store.bookmark(source, subscription.id), offered)
+        match verdict:
+            case Keep(reason):
+                telemetry.bookmark_kept(source, subscription.name, reason)
+            case Replace(went_back):
+                if went_back:
+                    telemetry.bookmark_went_back(source, subscription.name, list(went_back))
+                await self._store.save_bookmark(source, subscription.id, Bookmark(offered, self._clock.now()))
+
+
+def _report(reaped: Harvest) -> None:
+    for kind, count in reaped.flaws.items():
+        telemetry.events_flawed(kind, count)

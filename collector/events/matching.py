@@ -1,0 +1,134 @@
+"""Whether a stored document holds a user, a field's value or words. Pure.
+
+Most documents are turned away without being parsed: a document can only match when certain
+runs of letters and digits occur in its bytes, and whole blocks can be asked for them at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from collector.events.filters import SearchQuery, glob
+
+USER_FIELDS = (
+    "winlog.user.identifier", "winlog.user.name", "user.id", "user.name", "user.target.name", "user.target.id",
+    "user.effective.name", "user.changes.name",
+)  # fmt: skip
+"""Where ``--user`` looks, besides USER_KEYS of ``winlog.event_data`` and ``winlog.user_data``."""
+
+USER_KEYS = (
+    "TargetUserName", "TargetUserSid", "TargetSid", "TargetOutboundUserName", "SubjectUserName", "SubjectUserSid",
+    "MemberName", "MemberSid", "SamAccountName", "OldTargetUserName", "NewTargetUserName", "AccountName", "AccountSid",
+    "User", "UserName", "UserSid", "UserID", "UserId", "SourceUser", "TargetUser", "ParentUser", "RunAsUser",
+    "ClientUserName", "CallerUserName", "LogonUser", "ConnectedUser", "ContextUser", "Detection User",
+)  # fmt: skip
+"""Names under which Windows and Sysmon write a user or a SID."""
+
+_DOMAINS = {"TargetUserName": "TargetDomainName", "SubjectUserName": "SubjectDomainName"}
+_CERTAIN = re.compile(r"[A-Za-z0-9]+")
+_GLOB_SET = re.compile(r"\[.*?\]|[*?]")
+
+
+class DocumentFilter:
+    """The part of a query that only documents can answer."""
+
+    def __init__(self, query: SearchQuery) -> None:
+        self._words = [word.casefold() for word in query.text]
+        self._fields = [(name.split("."), glob([value])) for name, value in query.field]
+        self._users = glob(query.user) if query.user else None
+        # Every alternative of a single glob must hold its literal runs; of several users any may match: no certainty.
+        certain = [*query.text, *(value for _, value in query.field), *(query.user if len(query.user) == 1 else ())]
+        literal = (_GLOB_SET.sub(" ", text) if text not in query.text else text for text in certain)
+        self._runs = sorted({run.lower().encode() for text in literal for run in _CERTAIN.findall(text)}, key=len)[::-1]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is asked of documents."""
+        return not (self._words or self._fields or self._users)
+
+    def possible(self, lowered: bytes) -> bool:
+        """Whether bytes (lower case: a document, or a block of them) can hold a match."""
+        return all(run in lowered for run in self._runs)
+
+    def matches(self, document: bytes) -> bool:
+        if self._runs and not self.possible(document.lower()):
+            return False
+        values = orjson.loads(document)
+        return (
+            all(any(map(wanted.match, _texts_at(values, path))) for path, wanted in self._fields)
+            and (self._users is None or any(map(self._users.match, _users(values))))
+            and self._has_words(values)
+        )
+
+    def _has_words(self, values: Any) -> bool:
+        if not self._words:
+            return True
+        whole = "\n".join(_texts(values)).casefold()
+        return all(word in whole for word in self._words)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every value of a document as text; names of fields are no values."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+        elif value is not None:
+            yield _text(value)
+
+
+def _text(value: Any) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _texts_at(document: Any, path: list[str]) -> Iterator[str]:
+    """The values at a dotted *path*; a single name is also sought in event_data and user_data."""
+    yield from _texts(_at(document, path))
+    if len(path) == 1 and path[0] not in document:
+        for section in ("event_data", "user_data"):
+            yield from _texts(_at(document, ["winlog", section, *path]))
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    """The value at *path*; a step that is not there as written may differ in case."""
+    for step in path:
+        if not isinstance(value, dict):
+            return None
+        if step in value:
+            value = value[step]
+        else:
+            folded = step.casefold()
+            value = next((found for name, found in value.items() if name.casefold() == folded), None)
+    return value
+
+
+def _users(document: Any) -> Iterator[str]:
+    """Every user and SID of a document: as written, without its domain, and with the domain named beside it."""
+    for name in USER_FIELDS:
+        yield from _named(_at(document, name.split(".")))
+    user = _at(document, ["winlog", "user"])
+    if isinstance(user, dict) and "domain" in user and "name" in user:
+        yield f"{user['domain']}\\{user['name']}"
+    for section in ("event_data", "user_data"):
+        pairs = _at(document, ["winlog", section])
+        if isinstance(pairs, dict):
+            for key in USER_KEYS:
+                yield from _named(pairs.get(key))
+            for key, domain in _DOMAINS.items():
+                if key in pairs and domain in pairs:
+                    yield f"{pairs[domain]}\\{pairs[key]}"
+
+
+def _named(value: Any) -> Iterator[str]:
+    for text in _texts(value):
+        yield text
+        _, backslash, name = text.partition("\\")
+        if backslash:
+            yield name

@@ -1,0 +1,159 @@
+"""One file of the store, open for reading: rows by their columns, bodies by their block.
+
+Reads beside a writer and without one, and never changes a file. Every query is short, so that
+a slow reader does not hold back the writer's journal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from collector.errors import CollectorError
+from collector.events.blocks import BlockDamaged, Unpacker
+from collector.events.dayfile import APPLICATION, VERSION
+from collector.events.filters import Range, SearchQuery, glob
+
+_PAGE = 512
+"""Rows per query: short transactions, little memory, and few queries."""
+
+
+class FileUnreadable(CollectorError):
+    """A store file that cannot be read, and why."""
+
+
+class Row(NamedTuple):
+    """Where an event is, and by what it is ordered."""
+
+    time: int
+    id: str
+    file: str
+    block: int
+    row: int
+
+
+class FileReader:
+    """A store file for one search. Raises ``FileUnreadable`` from every method."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self._unpacker = Unpacker()
+        try:
+            self._base = _open(path)
+            version = self._base.execute("pragma user_version").fetchone()[0]
+            application = self._base.execute("pragma application_id").fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        if version > VERSION:
+            raise self._unreadable(f"its format is {version}; this collector knows formats up to {VERSION}")
+        self._fresh = application != APPLICATION  # made a moment ago, its tables are not there yet
+
+    def rows(self, query: SearchQuery, *, newest_first: bool, blocks: tuple[int, int] | None = None) -> Iterator[Row]:
+        """The rows whose columns match, in order; *blocks* (first, last) narrows to certain arrivals."""
+        if self._fresh:
+            return
+        try:
+            conditions = self._conditions(query, blocks)
+            if conditions is None:
+                return
+            order, beyond = ("desc", "<") if newest_first else ("asc", ">")
+            last: tuple[int | str, ...] = ()
+            while True:
+                where = [*conditions, *([f"(time, id) {beyond} (?, ?)"] if last else [])]
+                page = self._base.execute(
+                    f"select time, id, block, row from events where {' and '.join(where) or '1'} "  # noqa: S608 - numbers only
+                    f"order by time {order}, id {order} limit {_PAGE}",
+                    last,
+                ).fetchall()
+                for time, identifier, block, row in page:
+                    yield Row(time, identifier, self.name, block, row)
+                if len(page) < _PAGE:
+                    return
+                last = page[-1][:2]
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def newest_block(self) -> int:
+        """The number of the last arrival; 0: none."""
+        return int(self._one("select coalesce(max(id), 0) from blocks", (), 0))
+
+    def times_of(self, first: int, last: int) -> tuple[int, int] | None:
+        """Between which times lie the events of blocks *first* to *last*; None: there are none."""
+        low = self._one("select min(first) from blocks where id between ? and ?", (first, last), None)
+        high = self._one("select max(last) from blocks where id between ? and ?", (first, last), None)
+        return None if low is None or high is None else (low, high)
+
+    def documents(self, block: int) -> bytes:
+        """The documents of a block, joined by LF."""
+        return self._body("documents", block)
+
+    def xmls(self, block: int) -> bytes:
+        """The XML of a block's events as JSON strings, joined by LF."""
+        return self._body("xmls", block)
+
+    def close(self) -> None:
+        self._base.close()
+
+    def _body(self, column: str, block: int) -> bytes:
+        packed = self._one(f"select {column} from blocks where id = ?", (block,), None)  # noqa: S608 - one of two words
+        try:
+            if packed is None:
+                raise BlockDamaged(f"block {block} is not there")
+            return self._unpacker.unpack(packed)
+        except BlockDamaged as error:
+            raise self._unreadable(error) from error
+
+    def _one(self, sql: str, values: tuple[int, ...], default: Any) -> Any:
+        if self._fresh:
+            return default
+        try:
+            row = self._base.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        return row[0] if row else default
+
+    def _conditions(self, query: SearchQuery, blocks: tuple[int, int] | None) -> list[str] | None:
+        """SQL made of numbers only; None when nothing in this file can match."""
+        found: list[str] = []
+        if query.since is not None:
+            found.append(f"time >= {query.since}")
+        if query.until is not None:
+            found.append(f"time <= {query.until}")
+        if blocks is not None:
+            found.append(f"block between {blocks[0]} and {blocks[1]}")
+        for column in ("event_id", "level"):
+            ranges: tuple[Range, ...] = getattr(query, column)
+            if ranges:
+                alternatives = " or ".join(f"{column} between {low} and {high}" for low, high in ranges)
+                found.append(f"({alternatives})")
+        for column in ("computer", "channel", "provider"):
+            patterns: tuple[str, ...] = getattr(query, column)
+            if patterns:
+                wanted = glob(patterns)
+                numbers = [str(i) for i, name in self._base.execute("select id, name from names") if wanted.match(name)]
+                if not numbers:
+                    return None
+                found.append(f"{column} in ({','.join(numbers)})")
+        return found
+
+    def _unreadable(self, reason: object) -> FileUnreadable:
+        return FileUnreadable(f"{self.path}: {reason}")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. A folder that we may not write into holds no journal for us to join."""
+    name = path.absolute().as_uri()
+    base = sqlite3.connect(f"{name}?mode=ro", uri=True, isolation_level=None, timeout=5, check_same_thread=False)
+    try:
+        base.execute("select 1 from sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        base.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        base = sqlite3.connect(f"{name}?immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+    except sqlite3.DatabaseError:
+        base.close()
+        raise
+    return base

@@ -1,0 +1,240 @@
+"""Searching the store: files in, found events out, in order of time and then id.
+
+It streams: whatever the store holds, memory stays at a page of rows and a few blocks. Equal events
+of several files are shown once. A file that cannot be read is named and passed over.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+import orjson
+
+from collector.events.days import SUFFIX, Span, spans
+from collector.events.filters import SearchQuery
+from collector.events.matching import DocumentFilter
+from collector.events.rows import FileReader, FileUnreadable, Row
+
+_PAGE = 512
+"""Rows whose bodies are fetched together, so that each block is unpacked once for all of them."""
+
+_KEPT_BYTES = 32 * 2**20
+"""Unpacked blocks remembered from one page to the next."""
+
+Report = Callable[[str], None]
+"""Told which file, or which block of it, cannot be read and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stored event: its id, its document as one line of JSON, and, when asked for, its XML as received."""
+
+    id: str
+    document: bytes
+    xml: str = ""
+
+
+def search(
+    folder: Path,
+    query: SearchQuery,
+    *,
+    xml: bool = False,
+    report: Report | None = None,
+    upto: Mapping[str, int] | None = None,
+) -> Generator[Found, None, None]:
+    """The events in *folder* that match, oldest first; of ``query.limit`` the newest so many.
+
+    *upto* narrows each file to the arrivals up to a block number, as ``tail`` remembers them.
+    """
+    with Library(folder, report, upto) as library:
+        if query.limit:
+            rows: Iterable[Row] = reversed(list(islice(library.matching(query, newest_first=True), query.limit)))
+        else:
+            rows = library.matching(query)
+        yield from library.fetch(rows, xml=xml)
+
+
+def count(folder: Path, query: SearchQuery, *, report: Report | None = None) -> int:
+    """How many events match."""
+    with Library(folder, report) as library:
+        number = sum(1 for _ in library.matching(query))
+    return min(number, query.limit) if query.limit else number
+
+
+class Library:
+    """The files of a store folder, opened as they are needed. A context manager."""
+
+    def __init__(self, folder: Path, report: Report | None = None, upto: Mapping[str, int] | None = None) -> None:
+        self._folder = folder
+        self._upto = upto
+        self._report = report or (lambda _: None)
+        self._readers: dict[str, FileReader] = {}
+        self._unreadable: set[str] = set()
+        self._blocks: OrderedDict[tuple[str, str, int], _Block] = OrderedDict()
+        self._size = 0
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for reader in self._readers.values():
+            reader.close()
+
+    def matching(self, query: SearchQuery, *, newest_first: bool = False) -> Iterator[Row]:
+        """Where the matching events are, each once."""
+        rows = _distinct(self._rows(query, newest_first))
+        return self.keep(rows, DocumentFilter(query), page=min(_PAGE, 4 * query.limit) if query.limit else _PAGE)
+
+    def keep(self, rows: Iterator[Row], asked: DocumentFilter, *, page: int = _PAGE) -> Iterator[Row]:
+        """Those of *rows* whose documents match, looked at *page* at a time."""
+        if asked.idle:
+            yield from rows
+            return
+        for together in _pages(rows, page):
+            matched = self._matched(together, asked)
+            yield from (row for row in together if row in matched)
+
+    def fetch(self, rows: Iterable[Row], *, xml: bool) -> Iterator[Found]:
+        """The events at *rows*, in that order."""
+        for page in _pages(iter(rows), _PAGE):
+            documents = self._lines(page, "documents")
+            xmls = self._lines(page, "xmls") if xml else {}
+            for row in page:
+                document = documents.get(row)
+                if document is not None:
+                    yield Found(row.id, document, orjson.loads(xmls[row]) if row in xmls else "")
+
+    def reader(self, name: str) -> FileReader | None:
+        """The open file *name*; None when it is gone or cannot be read."""
+        if name not in self._readers and name not in self._unreadable:
+            path = self._folder / f"{name}{SUFFIX}"
+            try:
+                self._readers[name] = FileReader(path, name)
+            except FileUnreadable as error:
+                self.give_up(name, error)
+        return self._readers.get(name)
+
+    def give_up(self, name: str, error: FileUnreadable) -> None:
+        """Pass a file over from now on; say so, unless retention has just dropped it."""
+        reader = self._readers.pop(name, None)
+        if reader is not None:
+            reader.close()
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            if (self._folder / f"{name}{SUFFIX}").exists():
+                self._report(str(error))
+
+    def _rows(self, query: SearchQuery, newest_first: bool) -> Iterator[Row]:
+        """Days do not overlap and follow each other; the few files of longer spans are merged in."""
+        files = [span for span in spans(self._folder) if _overlaps(span, query)]
+        days = [span.name for span in files if span.one_day]
+        wide = [span.name for span in files if not span.one_day]
+        one_after_another = self._follow(list(reversed(days)) if newest_first else days, query, newest_first)
+        if not wide:
+            return one_after_another
+        streams = [one_after_another, *(self._follow([name], query, newest_first) for name in wide)]
+        return heapq.merge(*streams, key=lambda row: row[:2], reverse=newest_first)
+
+    def _follow(self, names: Sequence[str], query: SearchQuery, newest_first: bool) -> Iterator[Row]:
+        for name in names:
+            reader = self.reader(name)
+            if reader is None:
+                continue
+            try:
+                blocks = None if self._upto is None else (0, self._upto.get(name, 0))
+                yield from reader.rows(query, newest_first=newest_first, blocks=blocks)
+            except FileUnreadable as error:
+                self.give_up(name, error)
+
+    def _matched(self, page: Sequence[Row], asked: DocumentFilter) -> set[Row]:
+        matched: set[Row] = set()
+        for (name, number), rows in _by_block(page).items():
+            block = self._block(name, "documents", number)
+            if block is None or not asked.possible(block.lowered()):
+                continue
+            lines = block.lines()
+            matched.update(row for row in rows if row.row < len(lines) and asked.matches(lines[row.row]))
+        return matched
+
+    def _lines(self, page: Sequence[Row], column: str) -> dict[Row, bytes]:
+        found = {}
+        for (name, number), rows in _by_block(page).items():
+            block = self._block(name, column, number)
+            if block is not None:
+                lines = block.lines()
+                found.update({row: lines[row.row] for row in rows if row.row < len(lines)})
+        return found
+
+    def _block(self, name: str, column: str, number: int) -> _Block | None:
+        key = (name, column, number)
+        block = self._blocks.get(key)
+        if block is not None:
+            self._blocks.move_to_end(key)
+            return block
+        reader = self.reader(name)
+        if reader is None:
+            return None
+        try:
+            body = reader.documents(number) if column == "documents" else reader.xmls(number)
+        except FileUnreadable as error:
+            self._report(str(error))  # one damaged block is no reason to pass over the rest of the file
+            body = b""
+        block = self._blocks[key] = _Block(body)
+        self._size += block.size
+        while self._size > _KEPT_BYTES and len(self._blocks) > 1:
+            self._size -= self._blocks.popitem(last=False)[1].size
+        return block
+
+
+class _Block:
+    """An unpacked block; its lines and its lower case are made when they are asked for."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._lines: list[bytes] | None = None
+        self._lowered: bytes | None = None
+        self.size = 3 * len(body) + 64
+
+    def lines(self) -> list[bytes]:
+        if self._lines is None:
+            self._lines = self._body.split(b"\n") if self._body else []
+        return self._lines
+
+    def lowered(self) -> bytes:
+        if self._lowered is None:
+            self._lowered = self._body.lower()
+        return self._lowered
+
+
+def _overlaps(span: Span, query: SearchQuery) -> bool:
+    return (query.since is None or span.last >= query.since) and (query.until is None or span.first <= query.until)
+
+
+def _distinct(rows: Iterable[Row]) -> Iterator[Row]:
+    """Equal events follow each other; the first is enough."""
+    last: tuple[int | str, ...] = ()
+    for row in rows:
+        if row[:2] != last:
+            last = row[:2]
+            yield row
+
+
+def _pages(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while page := list(islice(rows, size)):
+        yield page
+
+
+def _by_block(page: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
+    found: dict[tuple[str, int], list[Row]] = {}
+    for row in page:
+        found.setdefault((row.file, row.block), []).append(row)
+    return found

@@ -1,0 +1,1 @@
+"""The HTTP side of the collector: with ``console`` the only room that knows aiohttp's server."""

@@ -1,0 +1,145 @@
+"""A listener: its sockets, its TLS context, and the connections that come in through them."""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.sslproto
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from collector import telemetry
+from collector.config.settings import Limits, ListenerSettings
+from collector.errors import OperatorError
+from collector.listener.connection import Connection, Server, Turnstile
+from collector.listener.door import Door
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted: after a restart every source comes back within seconds."""
+TLS_BUFFER = 64 * 1024
+"""asyncio keeps one receive buffer of this size for each TLS connection; its default of 256 KiB
+costs 2.5 GB for ten thousand sources, and 64 KiB costs a tenth of the throughput (dependencies.md 4.1)."""
+CANNOT_LISTEN = 69
+
+
+class Listener:
+    """One entry of ``[listeners]``: started, and later stopped, as a whole."""
+
+    def __init__(self, name: str, settings: ListenerSettings, limits: Limits, door: Door, turnstile: Turnstile) -> None:
+        self._name = name
+        self._settings = settings
+        self._limits = limits
+        self._door = door
+        self._turnstile = turnstile
+        self._servers: list[asyncio.Server] = []
+        self._http: Server | None = None
+        self.addresses: list[tuple[str, int]] = []
+
+    async def start(self) -> None:
+        """Listen. Raises ``OperatorError`` for a taken port or an unusable certificate."""
+        context = tls_context(self._name, self._settings) if self._settings.transport == "https" else None
+        self._http = Server(
+            self._name,
+            self._handle,
+            self._turnstile,
+            access_log=None,
+            auto_decompress=False,  # Content-Encoding is ours to judge
+            keepalive_timeout=self._limits.idle_time,
+            max_field_size=self._limits.header_size,
+            max_line_size=self._limits.header_size,
+            logger=_quiet_logger(),
+        )
+        for address in self._settings.addresses:
+            await self._listen(address, context)
+
+    def close(self) -> None:
+        """Take no more connections and no more requests; replies under way are finished."""
+        for server in self._servers:
+            server.close()
+        if self._http is not None:
+            self._http.pre_shutdown()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until the requests under way are answered, at most *seconds*, then hang up."""
+        if self._http is not None:
+            await self._http.shutdown(seconds)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, Connection):
+            request.protocol.arrived()
+        return await self._door.handle(request)
+
+    async def _listen(self, address: str, context: ssl.SSLContext | None) -> None:
+        options: dict[str, Any] = {}
+        if context is not None:
+            options = {"ssl": context, "ssl_handshake_timeout": self._limits.handshake_time}
+        loop, http = asyncio.get_running_loop(), self._http
+        assert http is not None
+        try:
+            server = await loop.create_server(
+                http, sock=_bound(address, self._settings.port), backlog=BACKLOG, **options
+            )
+        except OSError as error:
+            raise OperatorError(
+                f"listener {self._name}: cannot listen on {address} port {self._settings.port}: {error.strerror}."
+                " Name another port, or end what uses it.",
+                exit_code=CANNOT_LISTEN,
+            ) from error
+        self._servers.append(server)
+        port = server.sockets[0].getsockname()[1]
+        self.addresses.append((address, port))
+        telemetry.listening(self._name, address, port, self._settings.transport)
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """A bound socket; ``*`` is IPv6 that takes IPv4 as well, or IPv4 where the machine has no IPv6."""
+    if address == "*":
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+        address = "0.0.0.0"  # noqa: S104 - what "*" asks for
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=BACKLOG)
+
+
+def tls_context(name: str, settings: ListenerSettings) -> ssl.SSLContext:
+    """TLS 1.2 and later, asking every client for its certificate. Raises ``OperatorError``.
+
+    The certificate is optional in the handshake so that a caller without one gets a 401 that
+    says why, and so that Identify can be answered; the gate lets nobody else in.
+    """
+    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
+    assert settings.certificate is not None, "the settings demand a certificate for https"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])  # WinRM never speaks h2
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorError(
+            f"listener {name}: certificate {settings.certificate} with key {settings.key} cannot be used: {error}."
+            " Both must be PEM, and belong together."
+        ) from error
+    if settings.client_ca:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an issuing CA alone is trust enough
+        _trust(context, name, settings.client_ca)
+    return context
+
+
+def _trust(context: ssl.SSLContext, name: str, authorities: Sequence[Any]) -> None:
+    for path in authorities:
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise OperatorError(f"listener {name}: client_ca {path} cannot be used: {error}.") from error
+
+
+def _quiet_logger() -> logging.Logger:
+    """aiohttp logs every malformed request with a traceback and its bytes; anybody can cause that."""
+    logger = logging.getLogger("wef.http")
+    logger.setLevel(logging.CRITICAL)
+    return logger

@@ -1,0 +1,10 @@
+"""Events become documents here, purely and totally: a bad event becomes a poorer one, never an error.
+
+The room knows no socket, clock, sink or format; its rules are TOML beside the code.
+"""
+
+from collector.normalize.document import Options
+from collector.normalize.gathering import FLAWS, Harvest, event_id, harvest
+from collector.normalize.tables import Rules, default_rules
+
+__all__ = ["FLAWS", "Harvest", "Options", "Rules", "default_rules", "event_id", "harvest"]

@@ -1,0 +1,411 @@
+"""A lane: one sink, its queue, its patience and its spool. It keeps the promise of a share.
+
+It confirms a share when the sink has its records or, if the sink is down or slower than its
+patience, when they are synced in the spool. While anything waits in the spool, what comes
+goes behind it. It confirms nothing else, and loses nothing that it has confirmed. It knows
+the promise of ``sinks.base`` and no sink.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from collector import telemetry
+from collector.clock import Clock, timestamp
+from collector.config.settings import SinkSettings
+from collector.errors import Backpressure, CollectorError
+from collector.model import Records
+from collector.routing.backoff import Backoff
+from collector.routing.letters import letters_of
+from collector.routing.match import Taking
+from collector.routing.packing import footprint
+from collector.routing.share import Share
+from collector.routing.spool import Spool, SpoolFull
+from collector.routing.window import MOST_BYTES, Window, wave
+from collector.sinks.base import Sink, SinkUnavailable
+from collector.store.base import LaneState, Letter
+
+Result = TypeVar("Result")
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between attempts at a sink that is down: a restart is noticed soon, a long outage costs two a minute."""
+SHARES_AT_ONCE = 200
+"""Spooled shares read at a time; with MOST_BYTES the same bound as the window's."""
+GRACE = 5.0
+"""Seconds that spooling and closing may take when the deadline of ``drain`` is already over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bytes of shares in memory above which the spool gets them (*queued*), and above which they are refused
+    (*held*): one window being written and one waiting; the same again on its way to the spool's disk."""
+
+    queued: int = 2 * MOST_BYTES
+    held: int = 4 * MOST_BYTES
+
+
+class _Held:
+    """A share in memory: until it is answered, and as long as it is being written."""
+
+    __slots__ = ("appending", "share", "since", "size", "writing")
+
+    def __init__(self, share: Share, since: float) -> None:
+        self.share = share
+        self.since = since
+        self.size = footprint(share.records)
+        self.writing = False
+        self.appending: asyncio.Future[int] | None = None  # on its way into the spool, or there
+
+
+class Lane:
+    """Carries shares to *sink*. *letters* makes letters durable; ``open`` before, ``drain`` after use."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        settings: SinkSettings,
+        spool: Spool,
+        letters: Callable[[Sequence[Letter]], Awaitable[None]],
+        clock: Clock,
+        taking: Taking,
+    ) -> None:
+        self.name = name
+        self.taking = taking
+        self.required = settings.required
+        self.bounds = Bounds()
+        self.format = sink.format
+        self.drop_fields = tuple(settings.drop_fields)
+        self._sink = sink
+        self._type = settings.type
+        self._patience = settings.patience
+        self._spool = spool
+        self._letters = letters
+        self._clock = clock
+        self._window = Window()
+        self._queue: deque[_Held] = deque()  # accepted, no write begun; empty while spooling
+        self._unanswered: dict[_Held, None] = {}  # in the order of their offers
+        self._held_bytes = 0
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._recovery: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._spooling = False
+        self._appending = 0
+        self._stopping = asyncio.Event()
+        self._stopped = self._full = self._draining = self._failing = False
+        self._working = True  # whether the newest write did
+        self._delivered = self._rejected = 0
+        self._trouble = self._last_error = ""
+
+    # What others call ----------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Make the sink ready, and begin with what the spool still holds. Raises what ``Sink.open`` raises."""
+        await self._sink.open()
+        if self._spool.shares:
+            self._spooling = self._failing = True
+            self._recovery = asyncio.create_task(self._recover(), name=f"lane-{self.name}")
+
+    def refusal(self, records: Records) -> Backpressure | None:
+        """Why *records* would be refused if they were offered now; None: they would not."""
+        size = footprint(records)
+        if self._stopping.is_set():
+            return Backpressure("shutdown", f"sink {self.name} is being stopped")
+        if self._held_bytes and self._held_bytes + size > self.bounds.held:
+            return Backpressure("busy", f"sink {self.name} and its spool are slower than what arrives")
+        if (self._spooling or self._held_bytes + size > self.bounds.queued) and not self._spool.fits(records):
+            return SpoolFull(self._spool.path, self._spool.limit)
+        return None
+
+    def offer(self, share: Share) -> bool:
+        """Take *share* and answer its receipt later; False: refused (or, without a receipt, dropped) at once."""
+        refusal = self.refusal(share.records)
+        if refusal is not None:
+            self._refuse(share, refusal)
+            return False
+        held = _Held(share, asyncio.get_running_loop().time())
+        self._held_bytes += held.size
+        self._unanswered[held] = None
+        if self._spooling:
+            self._append(held)
+        elif self._held_bytes > self.bounds.queued:
+            self._begin_spooling("it is slower than what arrives")
+        else:
+            self._queue.append(held)
+            self._start_writes()
+            self._arm()
+        return True
+
+    async def drain(self, deadline: float) -> None:
+        """Take nothing more, finish what was begun within *deadline* seconds, spool what is left, let go of all."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline
+        self._stopping.set()
+        await self._finish(until)
+        for held in list(self._unanswered):
+            if held.appending is None:
+                self._append(held)
+        await self._finish(loop.time() + GRACE, appends_only=True)
+        for held in list(self._unanswered):
+            self._answer(held, Backpressure("shutdown", f"sink {self.name} was stopped before it had the records"))
+        await self._cancel()
+        try:
+            async with asyncio.timeout(max(until - loop.time(), GRACE)):
+                await self._sink.close()
+        except (CollectorError, OSError) as error:  # OSError: TimeoutError is one; what it had confirmed is safe
+            telemetry.lane_failed(self.name, error)
+        finally:
+            self._stopped = True
+            await self._spool.close()
+
+    def measure(self) -> LaneState:
+        """How the lane stands; also sets its gauges."""
+        queued = sum(len(held.share.records) for held in self._unanswered)
+        state = self._state()
+        telemetry.lane_measured(self.name, queued, self._spool.bytes, state == "delivering")
+        return LaneState(
+            self.name,
+            self._type,
+            state,
+            queued,
+            self._spool.bytes,
+            self._spool.oldest_received,
+            self._delivered,
+            self._rejected,
+            self._last_error,
+        )
+
+    def _state(self) -> str:
+        if self._stopped:
+            return "stopped"
+        if not self._spooling:
+            return "delivering"
+        if self._full:
+            return "full"
+        return "draining" if self._draining else "spooling"
+
+    # Straight to the sink ------------------------------------------------------------------------------------------
+
+    def _start_writes(self) -> None:
+        while self._queue and self._window.admits(self._queue[0].share.records):
+            held = self._queue.popleft()
+            held.writing = True
+            self._window.enter(held.share.records)
+            task = asyncio.create_task(self._deliver(held))
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+
+    async def _deliver(self, held: _Held) -> None:
+        """Write one share. However late it succeeds, its spooled copy is then not needed."""
+        safe = await self._survive(self._write(held.share.records))
+        held.writing = False
+        self._window.leave(held.share.records)
+        if held not in self._unanswered:
+            self._held_bytes -= held.size
+        if safe:
+            self._answer(held)
+            if held.appending is not None:
+                await self._survive(self._unspool(held.appending))
+            elif not self._spooling:
+                self._recovered(0)
+        else:
+            self._working = False
+            self._begin_spooling(self._trouble)
+        self._start_writes()
+
+    async def _unspool(self, appending: asyncio.Future[int]) -> None:
+        await asyncio.wait([appending])
+        if not appending.cancelled() and appending.exception() is None:
+            await self._spool.remove([appending.result()])
+
+    async def _write(self, records: Records) -> bool:
+        """True when the sink has the records, and letters have what it rejects."""
+        rejections = await self._sink.write(records)
+        if rejections:
+            await self._letters(letters_of(self.name, records, rejections))
+            self._rejected += len(rejections)
+            telemetry.sink_rejected(self.name, len(rejections), rejections[0].reason)
+        self._working = True
+        self._delivered += len(records) - len(rejections)
+        telemetry.sink_delivered(self.name, len(records) - len(rejections))
+        return True
+
+    async def _survive(self, step: Awaitable[Result]) -> Result | None:
+        """What *step* returns; None when it had trouble. Nothing that a sink does ends a lane."""
+        try:
+            return await step
+        except (SinkUnavailable, Backpressure) as error:
+            self._note(str(error))
+        except Exception as error:  # noqa: BLE001 - the lane's loop: every record is kept and offered again
+            telemetry.lane_failed(self.name, error)
+            self._note(f"{type(error).__name__}: {error}")
+        return None
+
+    def _note(self, trouble: str) -> None:
+        self._trouble = trouble[:300]
+        self._last_error = f"{timestamp(self._clock.now())} {self._trouble}"
+
+    # Patience ------------------------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """One timer for the share that has waited longest, not one for each."""
+        if self._timer is None:
+            first = next((held for held in self._unanswered if held.appending is None), None)
+            if first is not None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_at(first.since + self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._timer = None
+        oldest = asyncio.get_running_loop().time() - self._patience
+        late = [held for held in self._unanswered if held.appending is None and held.since <= oldest]
+        if late:
+            self._working = False
+            self._note(f"no answer within {self._patience:g} s")
+            self._begin_spooling(self._trouble)
+        for held in late:
+            if held.appending is None:
+                self._answer(held, SpoolFull(self._spool.path, self._spool.limit))
+        self._arm()
+
+    # Into the spool ------------------------------------------------------------------------------------------------
+
+    def _begin_spooling(self, reason: str) -> None:
+        """From now on everything goes through the spool, in the order of the offers, until it is empty again."""
+        self._spooling = True
+        if not self._failing:
+            self._failing = True
+            telemetry.sink_unavailable(self.name, reason)
+        self._queue.clear()
+        for held in list(self._unanswered):
+            if held.appending is None:
+                self._append(held)
+        if self._recovery is None and not self._stopping.is_set():
+            self._recovery = asyncio.create_task(self._recover(), name=f"lane-{self.name}")
+
+    def _append(self, held: _Held) -> None:
+        try:
+            held.appending = self._spool.append(held.share.records)
+        except SpoolFull as refusal:
+            if not held.writing:  # else the sink may still have it in time
+                self._answer(held, refusal)
+            return
+        self._appending += 1
+        held.appending.add_done_callback(functools.partial(self._appended, held))
+
+    def _appended(self, held: _Held, future: asyncio.Future[int]) -> None:
+        self._appending -= 1
+        error = None if future.cancelled() else future.exception()
+        if error is None:
+            self._full = False
+            self._answer(held)
+        else:
+            self._note(str(error))
+            self._answer(held, error if isinstance(error, Backpressure) else Backpressure("state", str(error)))
+
+    def _answer(self, held: _Held, refusal: Backpressure | None = None) -> None:
+        """Confirm or refuse, once: the first answer stands."""
+        if held not in self._unanswered:
+            return
+        del self._unanswered[held]
+        if not held.writing:
+            self._held_bytes -= held.size
+        if refusal is not None:
+            self._refuse(held.share, refusal)
+        elif held.share.receipt is not None:
+            held.share.receipt.confirm(self.name)
+
+    def _refuse(self, share: Share, refusal: Backpressure) -> None:
+        self._full = self._full or isinstance(refusal, SpoolFull)
+        if share.receipt is not None:
+            share.receipt.refuse(self.name, refusal)
+        else:
+            telemetry.sink_dropped(self.name, len(share.records))
+
+    # Out of the spool ----------------------------------------------------------------------------------------------
+
+    async def _recover(self) -> None:
+        """Lives while the lane spools: offers the oldest shares again until none is left."""
+        backoff = Backoff(min(self._patience, FIRST_PAUSE), LONGEST_PAUSE, random.random)
+        most, total = 1, 0  # one share asks whether the sink is back; all others follow it
+        while not self._stopping.is_set():
+            if self._deliveries:  # their fate first: they are older than what is offered next
+                await asyncio.wait(self._deliveries)
+            drained = await self._survive(self._drain_some(most))
+            self._draining = bool(drained)
+            if drained is None:
+                most = 1
+                await self._pause(backoff.pause())
+            elif drained:
+                most, total = SHARES_AT_ONCE, total + drained
+                backoff.reset()
+                self._full = False
+            elif not self._appending and not self._deliveries:
+                break
+        await self._leave_spooling(total, backoff)
+
+    async def _leave_spooling(self, drained: int, backoff: Backoff) -> None:
+        """Nothing waits in the spool. If that is because it could take nothing, the next share asks the sink."""
+        if not self._working:
+            await self._pause(backoff.pause())
+        if self._working:
+            self._recovered(drained)
+        self._recovery = None
+        if self._spool.shares or self._appending or self._deliveries:  # something came during the pause
+            self._begin_spooling(self._trouble)
+        else:
+            self._spooling = False
+
+    async def _drain_some(self, most: int) -> int:
+        """Write the first shares of the spool and remove them; how many there were. Raises at the first trouble."""
+        spooled = await self._spool.oldest(most, MOST_BYTES)
+        admitted = spooled[: len(wave(share.records for share in spooled))]
+        outcomes = await asyncio.gather(*(self._survive(self._write(share.records)) for share in admitted))
+        safe = [share.position for share, outcome in zip(admitted, outcomes, strict=True) if outcome]
+        if safe:
+            await self._spool.remove(safe)
+        if len(safe) < len(admitted):
+            self._working = False
+            raise SinkUnavailable(self._trouble)
+        return len(safe)
+
+    def _recovered(self, drained: int) -> None:
+        if self._failing:
+            self._failing = False
+            telemetry.sink_recovered(self.name, drained)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not into the shutdown."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait([stopping], timeout=seconds)
+        stopping.cancel()
+
+    # The end -------------------------------------------------------------------------------------------------------
+
+    async def _finish(self, until: float, *, appends_only: bool = False) -> None:
+        """Wait, at most *until*, for what is under way."""
+        loop = asyncio.get_running_loop()
+        while (left := until - loop.time()) > 0:
+            waiting: set[asyncio.Future[Any]] = {held.appending for held in self._unanswered if held.appending}
+            if not appends_only:
+                waiting.update(task for task in self._tasks() if not task.done())
+            if not waiting:
+                return
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [*self._deliveries, *([self._recovery] if self._recovery is not None else [])]

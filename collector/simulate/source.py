@@ -1,0 +1,167 @@
+"""One Windows source without its network: who it is, what it logs, and which subscriptions it follows.
+
+``receive`` is given the offers of an Enumerate and decides what Windows decides: a version seen before
+carries on, a new one is subscribed from the bookmark it brings, one that is gone is unsubscribed
+([MS-WSMV] 2.2.4.41). Nothing here waits, sends or reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+
+from collector.query.matcher import Matcher
+from collector.query.query_list import parse_query_list
+from collector.query.xpath import QueryError
+from collector.simulate.ledger import Ledger
+from collector.simulate.log import EventLog
+from collector.simulate.reading import Reading
+from collector.wsman.bookmark import positions
+from collector.wsman.messages import Offer
+from collector.wsman.names import EARLIEST
+
+MOST_SUBSCRIPTIONS = 200
+"""Subscriptions a source follows; real policies have fewer than ten, and the ledger counts in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an Enumerate led to."""
+
+    opened: Sequence[Reading]
+    closed: Sequence[Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """How this source behaves where sources differ.
+
+    *greets*: it sends the artificial event 111 when it starts without a bookmark (Windows 11).
+    *size* measures a text in bytes of its charset, *frame* an Events envelope without events.
+    """
+
+    greets: bool
+    size: Callable[[str], int]
+    frame: Callable[[Offer], int]
+
+
+@dataclass(eq=False, slots=True)
+class Source:
+    """A machine. *before_first* is called once, between the first offers and the first subscription."""
+
+    name: str
+    log: EventLog
+    nature: Nature
+    before_first: Callable[[], None] = lambda: None
+    ledger: Ledger = field(default_factory=Ledger)
+    readings: dict[str, Reading] = field(default_factory=dict)  # by version: what Windows compares
+    complaints: list[str] = field(default_factory=list)  # subscriptions that could not be created, and why
+    subscribed: bool = False  # the first offers have come
+
+    def receive(self, offers: Sequence[Offer], moment: datetime) -> Changes:
+        """Follow *offers*, made at *moment*; those beyond MOST_SUBSCRIPTIONS are complained about."""
+        bookmarks = [_places(offer.bookmark) or {} for offer in offers]
+        if not self.subscribed:
+            for places in bookmarks:
+                self.log.go_on_after(places)
+            self.before_first()
+            self.subscribed = True
+        offered = {offer.version for offer in offers}
+        closed = [self.readings.pop(version) for version in list(self.readings) if version not in offered]
+        self.ledger.lost += sum(reading.lost for reading in closed)
+        opened = []
+        for offer in offers:
+            if offer.version not in self.readings:
+                reading = self._subscribe(offer, moment)
+                if reading is not None:
+                    self.readings[offer.version] = reading
+                    opened.append(reading)
+        return Changes(opened, closed)
+
+    @property
+    def settled(self) -> bool:
+        """Nothing in the log waits for an acknowledgement, except where the collector refused for good."""
+        return self.subscribed and all(reading.settled or reading.refused for reading in self.readings.values())
+
+    @property
+    def lost(self) -> int:
+        """Events that should have been sent and never will be."""
+        return self.ledger.lost + sum(reading.lost for reading in self.readings.values())
+
+    def acknowledged_records(self) -> list[tuple[str, int]]:
+        """(channel, record number) of every acknowledged event that the log still holds, in order."""
+        held = (self.log.record(sequence) for sequence in self.ledger.confirmed())
+        return [(record.channel, record.record_id) for record in held if record is not None]
+
+    def _subscribe(self, offer: Offer, moment: datetime) -> Reading | None:
+        try:
+            if len(self.readings) >= MOST_SUBSCRIPTIONS:
+                raise QueryError(f"a source follows at most {MOST_SUBSCRIPTIONS} subscriptions")
+            query = parse_query_list(offer.query)
+        except QueryError as error:
+            self._complain(offer, str(error))
+            return None
+        matcher = Matcher.compile(query)
+        start, fresh = self._start(offer, query.channels)
+        if not fresh:
+            self._settle_by_bookmark(offer, start)
+        return Reading(
+            offer,
+            self.log,
+            start=start,
+            selects=lambda record: matcher.selects(record.xml, record.channel),
+            size=self.nature.size,
+            frame=self.nature.frame(offer),
+            greeting=bookmark_event(self.name, moment) if fresh and self.nature.greets else None,
+        )
+
+    def _start(self, offer: Offer, queried: Sequence[str]) -> tuple[dict[str, int], bool]:
+        """The record number per channel after which to read, and whether this is a start from now on."""
+        places = _places(offer.bookmark)
+        if places is not None:
+            # A place beyond the end is of another log (cleared, reinstalled): read all there is, lose nothing.
+            return {channel: at for channel, at in places.items() if at <= self.log.newest(channel)}, False
+        if offer.read_existing_events:
+            return {}, False
+        wanted = {channel.lower() for channel in queried}
+        known = [channel for channel in self.log.channels if channel.lower() in wanted]
+        spelled = {channel.lower() for channel in known}
+        channels = [*known, *(channel for channel in queried if channel.lower() not in spelled)]
+        return {channel: self.log.newest(channel) for channel in channels}, True
+
+    def _settle_by_bookmark(self, offer: Offer, start: Mapping[str, int]) -> None:
+        """An Ack may have been lost, but the bookmark that the collector offers says what it has."""
+        taken = []
+        for sequence in self.ledger.open(offer.identifier):
+            record = self.log.record(sequence)
+            if record is not None and record.record_id <= start.get(record.channel, 0):
+                taken.append(sequence)
+        self.ledger.confirm(offer.identifier, taken)
+
+    def _complain(self, offer: Offer, text: str) -> None:
+        complaint = f"{self.name}: subscription {offer.name}: {text}"
+        if complaint not in self.complaints:
+            self.complaints.append(complaint)
+
+
+def bookmark_event(computer: str, moment: datetime) -> str:
+    """The artificial event 111 (protocol.md 6.5.1): no log event, only the carrier of a first bookmark."""
+    moment = moment.astimezone(UTC)
+    return (
+        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+        "<Provider Name='Microsoft-Windows-EventForwarder'/><EventID>111</EventID>"
+        f"<TimeCreated SystemTime='{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z'/>"
+        f"<Computer>{escape(computer, quote=False)}</Computer></System><SubscriptionBookmarkEvent>"
+        "<SubscriptionId></SubscriptionId></SubscriptionBookmarkEvent></Event>"
+    )
+
+
+def _places(bookmark: str | None) -> dict[str, int] | None:
+    """Record number per channel of an offered bookmark; None: there is none. Earliest is before every record."""
+    if bookmark is None:
+        return None
+    if bookmark.strip() == EARLIEST:
+        return {}
+    return dict(positions(bookmark).records)

@@ -1,0 +1,134 @@
+"""The tables of the state file and how values lie in their rows.
+
+Times are whole microseconds since 1970 (UTC), NULL for never. Statements and conversions
+only: it opens nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from collector.store.base import LaneState, Letter, Presence
+
+Row = tuple[Any, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+MIGRATIONS = (
+    (
+        """CREATE TABLE bookmark (
+            source TEXT NOT NULL, subscription TEXT NOT NULL, xml TEXT NOT NULL, saved INTEGER,
+            PRIMARY KEY (source, subscription)) WITHOUT ROWID""",
+        """CREATE TABLE presence (
+            source TEXT NOT NULL, key TEXT NOT NULL, address TEXT NOT NULL, subscription TEXT NOT NULL,
+            first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, last_heartbeat INTEGER, last_event INTEGER,
+            last_event_time INTEGER, events INTEGER NOT NULL, dropped INTEGER NOT NULL, version TEXT NOT NULL,
+            last_refusal TEXT NOT NULL,
+            PRIMARY KEY (key, subscription)) WITHOUT ROWID""",
+        """CREATE TABLE lane (
+            sink TEXT NOT NULL PRIMARY KEY, type TEXT NOT NULL, state TEXT NOT NULL, queued INTEGER NOT NULL,
+            spool_bytes INTEGER NOT NULL, spool_oldest INTEGER, delivered INTEGER NOT NULL,
+            rejected INTEGER NOT NULL, last_error TEXT NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE letter (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, sink TEXT NOT NULL,
+            reason TEXT NOT NULL, received INTEGER NOT NULL, event_id TEXT NOT NULL, record BLOB NOT NULL)""",
+    ),
+)
+
+BOOKMARK = "SELECT xml, saved FROM bookmark WHERE source = ? AND subscription = ?"
+BOOKMARKS = "SELECT source, subscription, xml, saved FROM bookmark ORDER BY source, subscription"
+SAVE_BOOKMARK = "INSERT OR REPLACE INTO bookmark (source, subscription, xml, saved) VALUES (?, ?, ?, ?)"
+
+PRESENCES = """SELECT source, key, address, subscription, first_seen, last_seen, last_heartbeat, last_event,
+    last_event_time, events, dropped, version, last_refusal FROM presence ORDER BY source, key, subscription"""
+SAVE_PRESENCE = """INSERT OR REPLACE INTO presence (source, key, address, subscription, first_seen, last_seen,
+    last_heartbeat, last_event, last_event_time, events, dropped, version, last_refusal)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+LANES = """SELECT sink, type, state, queued, spool_bytes, spool_oldest, delivered, rejected, last_error
+    FROM lane ORDER BY sink"""
+FORGET_LANES = "DELETE FROM lane"
+SAVE_LANE = """INSERT OR REPLACE INTO lane (sink, type, state, queued, spool_bytes, spool_oldest, delivered, rejected,
+    last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+LETTERS = "SELECT id, sink, reason, received, event_id, record FROM letter ORDER BY number"
+SAVE_LETTER = """INSERT INTO letter (id, sink, reason, received, event_id, record) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET reason = excluded.reason"""  # offered again and rejected again: one letter
+
+
+def micros(time: datetime | None) -> int | None:
+    """How an aware time lies in a row."""
+    return None if time is None else (time - _EPOCH) // _MICROSECOND
+
+
+def moment(number: int | None) -> datetime | None:
+    """The aware UTC time that ``micros`` wrote."""
+    return None if number is None else _EPOCH + number * _MICROSECOND
+
+
+def _certain(number: int) -> datetime:
+    return _EPOCH + number * _MICROSECOND
+
+
+def presence_row(value: Presence) -> Row:
+    return (
+        value.source,
+        value.key,
+        value.address,
+        value.subscription,
+        micros(value.first_seen),
+        micros(value.last_seen),
+        micros(value.last_heartbeat),
+        micros(value.last_event),
+        micros(value.last_event_time),
+        value.events,
+        value.dropped,
+        value.version,
+        value.last_refusal,
+    )
+
+
+def presence(row: Row) -> Presence:
+    source, key, address, subscription, first_seen, last_seen, heartbeat, event, event_time, *rest = row
+    return Presence(
+        source,
+        key,
+        address,
+        subscription,
+        _certain(first_seen),
+        _certain(last_seen),
+        moment(heartbeat),
+        moment(event),
+        moment(event_time),
+        *rest,
+    )
+
+
+def lane_row(value: LaneState) -> Row:
+    return (
+        value.sink,
+        value.type,
+        value.state,
+        value.queued,
+        value.spool_bytes,
+        micros(value.spool_oldest),
+        value.delivered,
+        value.rejected,
+        value.last_error,
+    )
+
+
+def lane(row: Row) -> LaneState:
+    sink, type_, state, queued, spool_bytes, spool_oldest, *rest = row
+    return LaneState(sink, type_, state, queued, spool_bytes, moment(spool_oldest), *rest)
+
+
+def letter_row(value: Letter) -> Row:
+    return (value.id, value.sink, value.reason, micros(value.received), value.event_id, value.record)
+
+
+def letter(row: Row) -> Letter:
+    id_, sink, reason, received, event_id, record = row
+    return Letter(id_, sink, reason, _certain(received), event_id, record)

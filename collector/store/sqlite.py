@@ -1,0 +1,141 @@
+"""The store of state in one SQLite file: the default.
+
+One thread writes, and what waits is committed together (dependencies: a sync costs the
+same for one bookmark and for a hundred). Reading has its own connection. It keeps the
+promise of ``store.base`` and knows nothing of what the values mean.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from collector.commit import GroupCommit
+from collector.errors import Backpressure, OperatorError
+from collector.model import Bookmark
+from collector.store import database, rows
+from collector.store.base import LaneState, Letter, Presence
+from collector.store.database import Job
+
+READ_FAILED, NOT_PERMITTED = 74, 77
+
+
+class SqliteStore:
+    """State in *path*. Made by ``open``; its writes are awaited on the event loop."""
+
+    def __init__(self, path: Path, reader: sqlite3.Connection | None, writer: sqlite3.Connection | None) -> None:
+        self._path = path
+        self._reader = reader
+        self._writer = writer
+        self._commit: GroupCommit[Job[None], None] | None = None
+        if writer is not None:
+            self._commit = GroupCommit("state", functools.partial(database.perform, writer))
+
+    @classmethod
+    def open(cls, path: Path, *, readonly: bool = False) -> SqliteStore:
+        """The store in *path*; created unless *readonly*, when a missing file is an empty store.
+
+        Raises ``OperatorError`` for a file that is newer than we are, damaged or not ours to use.
+        """
+        try:
+            return cls._open_to_read(path) if readonly else cls._open_to_write(path)
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(path, error) from error
+
+    @classmethod
+    def _open_to_read(cls, path: Path) -> SqliteStore:
+        if not path.exists():
+            return cls(path, None, None)
+        reader = database.open_reader(path, alone=True)
+        found = database.version(reader)
+        database.require_known_version(found, path, rows.MIGRATIONS)
+        if found < len(rows.MIGRATIONS):  # a collector that is just being started for the first time, or an old one
+            reader.close()
+            if found:
+                raise OperatorError(f"{path} has the old format {found}; start the collector once, which brings it up.")
+            return cls(path, None, None)
+        return cls(path, reader, None)
+
+    @classmethod
+    def _open_to_write(cls, path: Path) -> SqliteStore:
+        writer = database.open_writer(path, rows.MIGRATIONS)
+        return cls(path, database.open_reader(path), writer)
+
+    def bookmark(self, source: str, subscription: str) -> Bookmark | None:
+        found = self._select(rows.BOOKMARK, (source, subscription))
+        for xml, saved in found:
+            return Bookmark(xml, rows.moment(saved))
+        return None
+
+    async def save_bookmark(self, source: str, subscription: str, bookmark: Bookmark) -> None:
+        await self._write(rows.SAVE_BOOKMARK, [(source, subscription, bookmark.xml, rows.micros(bookmark.saved))])
+
+    def bookmarks(self) -> Iterable[tuple[str, str, Bookmark]]:
+        for source, subscription, xml, saved in self._select(rows.BOOKMARKS):
+            yield source, subscription, Bookmark(xml, rows.moment(saved))
+
+    def presences(self) -> Iterable[Presence]:
+        return (rows.presence(row) for row in self._select(rows.PRESENCES))
+
+    async def save_presences(self, presences: Sequence[Presence]) -> None:
+        await self._write(rows.SAVE_PRESENCE, [rows.presence_row(presence) for presence in presences])
+
+    def lanes(self) -> Iterable[LaneState]:
+        return (rows.lane(row) for row in self._select(rows.LANES))
+
+    async def save_lanes(self, lanes: Sequence[LaneState]) -> None:
+        """Replaces what was saved: a sink that is no longer configured has no lane."""
+        await self._write(rows.SAVE_LANE, [rows.lane_row(lane) for lane in lanes], before=rows.FORGET_LANES)
+
+    async def save_letters(self, letters: Sequence[Letter]) -> None:
+        await self._write(rows.SAVE_LETTER, [rows.letter_row(letter) for letter in letters])
+
+    def letters(self) -> Iterable[Letter]:
+        return (rows.letter(row) for row in self._select(rows.LETTERS))
+
+    async def close(self) -> None:
+        """Write what waits, then let go of the file."""
+        if self._commit is not None:
+            await self._commit.close()
+        for connection in (self._reader, self._writer):  # the writer last: it folds the -wal file in
+            if connection is not None:
+                connection.close()
+        self._reader = self._writer = None
+
+    def _select(self, statement: str, arguments: Sequence[Any] = ()) -> Iterator[Any]:
+        if self._reader is None:
+            return
+        try:
+            yield from self._reader.execute(statement, arguments)
+        except sqlite3.Error as error:
+            raise Backpressure("state", f"{self._path} cannot be read: {error}") from error
+
+    async def _write(self, statement: str, values: Sequence[Sequence[Any]], *, before: str | None = None) -> None:
+        if self._commit is None:
+            raise Backpressure("state", f"{self._path} was opened to read only")
+
+        def job(connection: sqlite3.Connection) -> None:
+            if before is not None:
+                connection.execute(before)
+            connection.executemany(statement, values)
+
+        try:
+            await self._commit.submit(job)
+        except (sqlite3.Error, ValueError, OverflowError) as error:  # the last two: a value SQLite cannot hold
+            raise Backpressure("state", f"{self._path} cannot be written: {error}") from error
+
+
+def _unusable(path: Path, error: sqlite3.Error | OSError) -> OperatorError:
+    if database.damaged(error):
+        return OperatorError(
+            f"{path} is damaged ({error}). It holds the bookmarks: put back a copy, or move it away; "
+            "then sources without a bookmark start anew, as read_existing_events says.",
+            exit_code=READ_FAILED,
+        )
+    return OperatorError(
+        f"{path} cannot be opened: {error}. The collector's user needs to read and write it and its folder.",
+        exit_code=NOT_PERMITTED if isinstance(error, PermissionError) else READ_FAILED,
+    )

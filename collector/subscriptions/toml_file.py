@@ -1,0 +1,166 @@
+"""A subscription as our own TOML file says it (contract.md 2). It opens nothing: text in, value out."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated, Literal
+from uuid import UUID, uuid5
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from collector.config.explain import explain, path_of, problems_error, syntax_problem
+from collector.config.lines import line_of
+from collector.config.settings import Settings
+from collector.config.units import Duration, Size
+from collector.query.query_list import QueryList, QueryProblems, parse_query_list, query_list_of
+from collector.subscriptions.problems import FileProblems
+from collector.subscriptions.subscription import Audience, DeliverySettings, Subscription
+
+NAMESPACE = UUID("290c0a3f-735d-45b4-8d64-9443d36df9bc")
+"""The namespace of the ids made of names. It must never change: with another id every source starts anew."""
+SMALLEST_ENVELOPE = 8192  # [DSP0226] R6.2-4
+DEFAULT_LOCALE = "en-US"
+"""The one language that detection content is written for."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Channel = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Glob = Annotated[str, Field(min_length=1)]
+
+
+class ClauseTable(Settings):
+    """``[[select]]`` or ``[[suppress]]``."""
+
+    channel: Channel
+    query: str = "*"
+
+
+class DeliveryTable(Settings):
+    """``[delivery]``; the defaults are those that subscriptions.md section 4 recommends."""
+
+    max_latency: Annotated[Duration, Field(gt=0)] = 30.0
+    heartbeat: Annotated[Duration, Field(gt=0)] = 900.0
+    max_items: Annotated[int, Field(ge=0)] = 0
+    max_envelope_size: Annotated[Size, Field(ge=SMALLEST_ENVELOPE)] = 512_000
+    connection_retry: Duration = 60.0
+    retries: Annotated[int, Field(ge=0)] = 5
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> DeliveryTable:
+        if (self.connection_retry == 0) != (self.retries == 0):  # [MS-WSMV] 3.1.4.1.30.2
+            raise problems_error([(("retries",), "connection_retry and retries are both zero or both more than zero.")])
+        return self
+
+
+class AudienceTable(Settings):
+    """``[audience]``"""
+
+    allow: list[Glob] = Field(default_factory=list)
+    deny: list[Glob] = Field(default_factory=list)
+
+
+class SourcesFile(Settings):
+    """``sources = { file = "hosts.txt" }``; read by pull."""
+
+    file: str
+
+
+class SubscriptionFile(Settings):
+    """The whole file."""
+
+    name: Name
+    id: str | None = None
+    enabled: bool = True
+    description: str = ""
+    type: Literal["source-initiated", "pull", "push"] = "source-initiated"
+    content_format: Literal["raw", "rendered_text"] = "raw"
+    locale: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    read_existing_events: bool = False
+    ignore_channel_error: bool = True
+    compression: Literal["none", "sldc"] = "none"
+    delivery: DeliveryTable = Field(default_factory=DeliveryTable)
+    audience: AudienceTable = Field(default_factory=AudienceTable)
+    select: list[ClauseTable] = Field(default_factory=list)
+    suppress: list[ClauseTable] = Field(default_factory=list)
+    query: str | None = None
+    sources: list[str] | SourcesFile = Field(default_factory=list)
+    credentials: str | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _uuid(cls, value: str | None) -> str | None:
+        try:
+            return value and str(UUID(value.removeprefix("uuid:")))
+        except ValueError as error:
+            raise PydanticCustomError(
+                "problems",
+                "no UUID",
+                {"problems": [((), f'"{value}" is no UUID; write one such as "{uuid5(NAMESPACE, "example")}".')]},
+            ) from error
+
+    @model_validator(mode="after")
+    def _one_query(self) -> SubscriptionFile:
+        if self.query is not None and (self.select or self.suppress):
+            raise problems_error([(("query",), "it stands beside [[select]] or [[suppress]]; write one or the other.")])
+        if self.query is None and not self.select:
+            raise problems_error([((), "nothing is selected; give at least one [[select]] with a channel.")])
+        if self.type == "source-initiated" and (self.sources or self.credentials):
+            raise problems_error([(("type",), 'sources and credentials need type = "pull" or "push".')])
+        return self
+
+
+def read_toml(text: str) -> Subscription:
+    """The subscription that *text* says, without revision and origin. Raises ``FileProblems``."""
+    try:
+        file = SubscriptionFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise FileProblems([syntax_problem(error, text)]) from error
+    except ValidationError as error:
+        found = explain(error, SubscriptionFile)
+        raise FileProblems([(line_of(text, where), _at(path_of(where), said)) for where, said in found]) from error
+    return Subscription(
+        name=file.name,
+        id=file.id or str(uuid5(NAMESPACE, file.name)),
+        query=_queries(file, text).xml(),
+        enabled=file.enabled,
+        description=file.description.strip(),
+        type=file.type,
+        content_format=file.content_format,
+        locale=file.locale or (DEFAULT_LOCALE if file.content_format == "rendered_text" else None),
+        read_existing_events=file.read_existing_events,
+        ignore_channel_error=file.ignore_channel_error,
+        compression=file.compression,
+        delivery=DeliverySettings(**file.delivery.model_dump()),
+        audience=Audience(tuple(file.audience.allow), tuple(file.audience.deny)),
+        sources=tuple(file.sources) if isinstance(file.sources, list) else (f"file:{file.sources.file}",),
+        credentials=file.credentials,
+    )
+
+
+def _queries(file: SubscriptionFile, text: str) -> QueryList:
+    try:
+        if file.query is not None:
+            return parse_query_list(file.query)
+        return query_list_of(
+            [(clause.channel, clause.query) for clause in file.select],
+            [(clause.channel, clause.query) for clause in file.suppress],
+        )
+    except QueryProblems as error:
+        raise FileProblems([_placed(file, text, line, said) for line, said in error.problems]) from error
+
+
+def _placed(file: SubscriptionFile, text: str, place: int | None, said: str) -> tuple[int | None, str]:
+    """A problem of the query, on its line of the file."""
+    if file.query is None:
+        if place is None:
+            return None, f"{said}."
+        kind, row = ("select", place - 1) if place <= len(file.select) else ("suppress", place - 1 - len(file.select))
+        return line_of(text, (kind, row, "query")), _at(path_of((kind, row, "query")), f"{said}.")
+    start = text.find(file.query)  # a text in triple quotes stands in the file as it is
+    if start < 0 or place is None:
+        return line_of(text, ("query",)), f"at query: {said}."
+    return text.count("\n", 0, start) + place, f"at query: {said}."
+
+
+def _at(path: str, sentence: str) -> str:
+    return f"at {path}: {sentence}" if path else sentence

@@ -1,0 +1,37 @@
+"""What can be read out of a bookmark, which is the source's own business.
+
+A bookmark is kept and given back as it came; this room only compares. It never refuses:
+what cannot be read says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from collector.wsman.xml import XmlError, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """The record id reached in each channel. *backward* is how event 111's bookmark says that it starts from now."""
+
+    backward: bool = False
+    records: Mapping[str, int] = field(default_factory=dict)
+
+
+def positions(xml: str) -> Positions:
+    """The positions of a BookmarkList (protocol.md 6.5, 6.5.1); empty for a text or anything unreadable."""
+    try:
+        root = parse(xml)
+    except XmlError:
+        return Positions()
+    records: dict[str, int] = {}
+    for element in root.iter(etree.Element):
+        channel, record = element.get("Channel"), (element.get("RecordId") or "").strip()
+        # Record ids have 64 bits: 20 digits.
+        if channel and record.isascii() and record.isdigit() and len(record) <= 20:
+            records[channel] = max(int(record), records.get(channel, 0))
+    return Positions((root.get("Direction") or "").strip().lower() == "backward", records)

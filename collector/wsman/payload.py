@@ -1,0 +1,121 @@
+"""Bodies become text and text becomes bodies, layer by layer.
+
+From the outside in: multipart and seal (message encryption, which a mechanism with a
+session key will take off before this room sees the body), SLDC, charset. The room knows
+neither HTTP nor XML: it is handed two header values, and it hands out text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from collector.errors import SourceError
+from collector.kernel import sldc
+
+MEDIA_TYPE = "application/soap+xml"
+
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
+_CHARSETS = {
+    "": "utf-8",
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",
+    "utf-16": "utf-16le",  # without a BOM: Windows' own order
+    "utf-16le": "utf-16le",
+    "utf-16be": "utf-16be",
+    "unicode": "utf-16le",  # what .NET calls it
+}
+_READABLE = re.compile(rb"(?:\xff\xfe|\xfe\xff|\xef\xbb\xbf)?[\s\x00]*<")
+
+
+class PayloadError(SourceError):
+    """The body cannot become text: 400, or 413 when it is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A body as text. *charset* is utf-16le, utf-16be or utf-8; *compressed* tells whether it was SLDC."""
+
+    text: str
+    charset: str
+    bom: bool
+    compressed: bool = False
+
+
+def open_payload(body: bytes, content_type: str, content_encoding: str, limit: int) -> Payload:
+    """The text of *body*, of which at most *limit* plain bytes are taken.
+
+    *content_type* and *content_encoding* are the values of the HTTP headers, "" when absent.
+    Sequences that are no characters become U+FFFD: one broken event must not cost its
+    neighbours. Raises ``PayloadError``.
+    """
+    media_type, charset = _media_type(content_type)
+    if media_type.startswith("multipart/"):
+        # The seam for message encryption: its room opens the seal and calls again with the inner header values.
+        raise PayloadError(f"the body is sealed ({media_type}), and this connection has agreed on no key to open it")
+    plain, compressed = _inflated(body, content_encoding, limit)
+    return _decoded(plain, charset, compressed)
+
+
+def close_payload(text: str, like: Payload) -> tuple[str, bytes]:
+    """Content-Type and body of a reply, in the encoding of the request *like* ([DSP0226] R13.1-5, -6).
+
+    Never compressed: Windows does not compress its replies either, whatever the request was.
+    """
+    if like.charset == "utf-8":
+        return f"{MEDIA_TYPE};charset=UTF-8", text.encode("utf-8", "replace")
+    bom, order = (
+        (codecs.BOM_UTF16_BE, "utf-16-be") if like.charset == "utf-16be" else (codecs.BOM_UTF16_LE, "utf-16-le")
+    )
+    return f"{MEDIA_TYPE};charset=UTF-16", bom + text.encode(order, "replace")
+
+
+def _media_type(content_type: str) -> tuple[str, str]:
+    """Media type and charset parameter, both in lower case, blanks and quotes taken off."""
+    media_type, *parameters = content_type.split(";")
+    charset = ""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            charset = value.strip().strip("\"'").strip().lower()
+    return media_type.strip().lower(), charset
+
+
+def _inflated(body: bytes, content_encoding: str, limit: int) -> tuple[bytes, bool]:
+    """The body without its compression, and whether it had one."""
+    codings = [
+        coding for part in content_encoding.lower().split(",") if (coding := part.strip()) not in ("", "identity")
+    ]
+    if codings and codings != ["sldc"]:
+        raise PayloadError(f'Content-Encoding is "{content_encoding[:80]}"; only SLDC or none is understood')
+    failure: sldc.SldcError | None = None
+    if codings and body:  # the POST that only authenticates says SLDC and is empty
+        try:
+            return sldc.decode(body, limit), True
+        except sldc.SldcError as error:
+            failure = error
+    if failure is not None and not _READABLE.match(body):
+        status = 413 if isinstance(failure, sldc.SldcTooLong) else 400
+        raise PayloadError(f"the body says SLDC: {failure}", status=status)
+    # What says SLDC and reads as text is taken as it is: Windows' End message lies so.
+    if len(body) > limit:
+        raise PayloadError(f"the body has {len(body)} bytes, at most {limit} are taken", status=413)
+    return body, False
+
+
+def _decoded(plain: bytes, charset: str, compressed: bool) -> Payload:
+    """Bytes as text. The BOM wins, then the charset, then UTF-8 ([DSP0226] R13.1-5..8).
+
+    A charset that contradicts the BOM is no reason to refuse: the BOM cannot lie, the bytes would not be XML.
+    """
+    for mark, name in _BOMS:
+        if plain.startswith(mark):
+            return Payload(plain[len(mark) :].decode(name, "replace"), name, True, compressed)
+    name = _CHARSETS.get(charset, "")
+    if not name:
+        raise PayloadError(f'the charset is "{charset[:40]}"; UTF-8 or UTF-16 would be understood')
+    if charset in ("", "utf-16", "unicode") and plain[:2] in (b"<\0", b"\0<"):  # XML 1.0, appendix F
+        name = "utf-16le" if plain[:1] == b"<" else "utf-16be"
+    return Payload(plain.decode(name, "replace"), name, False, compressed)

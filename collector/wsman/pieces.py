@@ -1,0 +1,267 @@
+"""An Events message taken apart: the envelope, and the events' XML texts, each standing alone.
+
+Three ways, tried in this order. *Sliced*: what Windows sends is cut with ``str.split``
+and only the rest of the envelope is parsed. *Parsed*: the whole envelope, characters that
+XML cannot hold hidden meanwhile. *Rescued*: when one event makes the envelope unreadable,
+the rest is parsed without its events, and each event alone. So one broken event never
+fails a batch. The room knows envelopes, and nothing of what an event means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from collector.wsman import names
+from collector.wsman.xml import ILLEGAL, REPLACEMENT, Element, XmlError, XmlForbidden, alone, escaped, parse, quoted
+
+EVENTS = f"{{{names.WSMAN}}}Events"
+EVENT = f"{{{names.WSMAN}}}Event"
+DROPPED = f"{{{names.WSMAN}}}DroppedEvents"
+BODY = f"{{{names.SOAP}}}Body"
+
+_OPEN, _CLOSE = "<w:Events>", "</w:Events>"
+_HEAD = f'<w:Event Action="{names.EVENT_ITEM}"><![CDATA['
+_TAIL = "]]></w:Event>"
+_BETWEEN = _TAIL + _HEAD
+
+_MOST_NAMESPACES = 8192
+"""Characters of namespaces in scope at w:Events. They are written once more for each event that is taken alone, so
+a long list would make a small message large; Windows has five, 300 characters."""
+
+_REFERENCE = re.compile(ILLEGAL.pattern + "|&#(?:x[0-9a-fA-F]{1,40}|[0-9]{1,40});")
+_START = re.compile(r"<(?:([A-Za-z_][\w.-]{0,100}):)?Events(?:\s[^<>]*)?(?<!/)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An envelope that was taken apart.
+
+    *root* is the s:Envelope, its header texts safe to write into XML again after
+    ``clean``. *pieces* are the events, *dropped* the newest DroppedEvents total;
+    *sliced* tells whether the fast way was taken.
+    """
+
+    root: Element
+    pieces: Sequence[str] = ()
+    dropped: int | None = None
+    sliced: bool = False
+    hidden: Hidden | None = None
+
+    def clean(self, text: str) -> str:
+        """*text* out of the envelope, with U+FFFD where it held a character that XML cannot hold."""
+        return self.hidden.blank(text) if self.hidden else text
+
+
+def open_envelope(text: str, depth: int) -> Opened:
+    """Take *text* apart the fastest way that is exact. Raises ``XmlError``."""
+    cut = slices(text)
+    if cut is not None:
+        try:
+            root = parse(cut[0], depth=depth)
+        except XmlError:
+            root = None
+        if root is not None and _events(root, empty=True) is not None:
+            return Opened(root, cut[1], sliced=True)
+    hidden = Hidden(text)
+    try:
+        root = parse(hidden.text, depth=depth)
+    except XmlForbidden:
+        raise
+    except XmlError:
+        rescued = _rescued(hidden, depth)
+        if rescued is None:
+            raise
+        return rescued
+    events = _events(root)
+    if events is None:
+        return Opened(root, hidden=hidden)
+    if _size_of_namespaces(events) > _MOST_NAMESPACES:
+        raise XmlForbidden(f"more than {_MOST_NAMESPACES} characters of namespaces are declared around w:Events")
+    return _collected(root, events, hidden)
+
+
+def slices(text: str) -> tuple[str, list[str]] | None:
+    """The envelope with its w:Events emptied, and the events. None: not the form that Windows sends.
+
+    Exact without a parser: the tags are tags, because nothing in the rest can hide one (no
+    comment, CDATA or processing instruction), and each piece is one CDATA section, because
+    there are just as many ``]]>`` as pieces. That w:Events is where it belongs is for the caller to see.
+    """
+    start = text.find(_OPEN) + len(_OPEN)
+    end = text.rfind(_CLOSE)
+    if start < len(_OPEN) or end < start:
+        return None
+    rest = text[:start] + text[end:]
+    if "<!" in rest or "<?" in rest:
+        return None
+    body = text[start:end]
+    if not body:
+        return rest, []
+    if not body.startswith(_HEAD) or not body.endswith(_TAIL):
+        return None
+    if "\r" in body:
+        body = body.replace("\r\n", "\n").replace("\r", "\n")  # as an XML parser reads it (XML 1.0, 2.11)
+    pieces = body[len(_HEAD) : -len(_TAIL)].split(_BETWEEN)
+    return (rest, pieces) if body.count("]]>") == len(pieces) else None
+
+
+class Hidden:
+    """A text whose illegal characters and references are private-use characters that it does not hold otherwise.
+
+    Every distinct spelling gets one of the 131,068 characters of planes 15 and 16, so the
+    parser reads the text and ``reveal`` gives back what stood there, to the letter. Were
+    they ever used up, U+FFFD takes the place of the rest.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._revealed: dict[int, str] = {}
+        self._blank: dict[int, str] = {}
+        self._places: dict[str, str] = {}
+        self._free: Iterator[int] | None = None
+        self.text = text
+        if ILLEGAL.search(text) or "&#" in text:
+            self._used = set(text)
+            self.text = _REFERENCE.sub(self._hide, text)
+
+    def _hide(self, match: re.Match[str]) -> str:
+        spelling = match.group()
+        if len(spelling) > 1 and _legal(spelling):
+            return spelling
+        place = self._places.get(spelling)
+        if place is None:
+            place = self._place()
+            self._places[spelling] = place
+            if place != REPLACEMENT:
+                self._revealed[ord(place)] = spelling
+                self._blank[ord(place)] = REPLACEMENT
+        return place
+
+    def _place(self) -> str:
+        if self._free is None:
+            self._free = (code for plane in (0xF0000, 0x100000) for code in range(plane, plane + 0xFFFE))
+        for code in self._free:
+            if chr(code) not in self._used:
+                return chr(code)
+        return REPLACEMENT
+
+    def reveal(self, text: str) -> str:
+        """*text*, with what was hidden back in its place."""
+        return text.translate(self._revealed) if self._revealed else text
+
+    def blank(self, text: str) -> str:
+        """*text*, with U+FFFD where something was hidden."""
+        return text.translate(self._blank) if self._blank else text
+
+
+def _legal(reference: str) -> bool:
+    """Whether a numeric character reference names a character that XML may hold."""
+    digits = reference[2:-1]
+    code = int(digits[1:], 16) if digits[0] == "x" else int(digits)
+    return code <= 0x10FFFF and not ILLEGAL.match(chr(code))
+
+
+def _events(root: Element, *, empty: bool = False) -> Element | None:
+    """The w:Events that is the only child of the Body of *root*; with *empty* it must hold nothing."""
+    body = root.find(BODY)
+    if body is None or len(body) != 1 or body[0].tag != EVENTS:
+        return None
+    events = body[0]
+    return None if empty and (len(events) or events.text) else events
+
+
+def _size_of_namespaces(element: Element) -> int:
+    return sum(len(prefix or "") + len(uri) for prefix, uri in element.nsmap.items())
+
+
+def _collected(root: Element, events: Element, hidden: Hidden) -> Opened:
+    """The events of a parsed w:Events."""
+    pieces: list[str] = []
+    dropped: int | None = None
+    for item in events:
+        total = _dropped(item)
+        if total is None:
+            pieces += contents(item) if item.tag == EVENT else [alone(item)]
+        else:
+            dropped = max(total, dropped or 0)  # a running total only grows
+    return Opened(root, [hidden.reveal(piece) for piece in pieces], dropped, hidden=hidden)
+
+
+def contents(item: Element) -> list[str]:
+    """What one w:Event holds: CDATA or escaped text, or child elements, each alone.
+
+    Nothing at all is one event with an empty text: it was sent, so it is counted, and what
+    reads events will call it unreadable. White space around is not part of an event.
+    """
+    if not len(item):
+        return [(item.text or "").strip()]
+    if (item.text or "").strip() or any((child.tail or "").strip() for child in item):
+        parts = [escaped(item.text or "")]
+        parts += [alone(child) + escaped(child.tail or "") for child in item]
+        return ["".join(parts).strip()]
+    return [alone(child) for child in item]
+
+
+def _dropped(item: Element) -> int | None:
+    """The running total of a DroppedEvents marker ([DSP0226] 10.9); None for anything else."""
+    if item.tag != EVENT:
+        return None
+    marker = item.find(DROPPED)
+    if marker is None and (item.get("Action") or "").strip() != names.DROPPED_EVENTS:
+        return None
+    total = (item if marker is None else marker).text or ""
+    total = total.strip()
+    return int(total) if total.isascii() and total.isdigit() and len(total) < 19 else 0
+
+
+def _rescued(hidden: Hidden, depth: int) -> Opened | None:
+    """The third way. None: it is not the events that are broken. Raises ``XmlForbidden``."""
+    text = hidden.text
+    start = _START.search(text)
+    if start is None:
+        return None
+    prefix = f"{start.group(1)}:" if start.group(1) else ""
+    end = text.rfind(f"</{prefix}Events")
+    rest = text[: start.end()] + text[end:] if end >= start.end() else ""
+    if not rest or "<!" in rest or "<?" in rest[5:]:
+        return None
+    try:
+        root = parse(rest, depth=depth)
+    except XmlForbidden:
+        raise
+    except XmlError:
+        return None
+    events = _events(root, empty=True)
+    if events is None or _size_of_namespaces(events) > _MOST_NAMESPACES:
+        return None
+    whole = _each_alone(events, text[start.end() : end], prefix, depth)
+    return _collected(root, whole, hidden)
+
+
+def _each_alone(events: Element, body: str, prefix: str, depth: int) -> Element:
+    """*events* filled from *body*: each event parsed alone, or its raw text where that cannot be."""
+    declared = "".join(
+        f' xmlns{":" + name if name else ""}="{quoted(uri)}"' for name, uri in events.nsmap.items() if name != "xml"
+    )
+    tag = re.compile(rf"\s*<{re.escape(prefix)}Event(\s[^<>]*)?>")
+    for part in re.split(rf"</{re.escape(prefix)}Event\s*>", body):
+        at = 0
+        while (start := tag.match(part, at)) and (start.group(1) or "").endswith("/"):
+            etree.SubElement(events, EVENT)
+            at = start.end()
+        if start is None and not part[at:].strip():
+            continue  # white space behind the last event
+        inner = part[start.end() if start else at :]
+        attributes = (start.group(1) or "") if start else ""
+        try:
+            item = parse(f"<{prefix}Event{declared}{attributes}>{inner}</{prefix}Event>", depth=depth)
+        except XmlForbidden:
+            raise
+        except XmlError:
+            item = etree.Element(EVENT)
+            item.text = inner
+        events.append(item)
+    return events

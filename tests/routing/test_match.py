@@ -1,0 +1,130 @@
+"""What a sink takes, as contract.md 1.1 puts it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from collector.model import Key
+from collector.routing.match import Taking, sampled
+
+KEYS = [
+    Key(0, "DC1.corp.example", "Security", "Microsoft-Windows-Security-Auditing", "4624", 0),
+    Key(0, "dc1.corp.example", "System", "Service Control Manager", "7036", 4),
+    Key(0, "ws7.corp.example", "Microsoft-Windows-Sysmon/Operational", "Microsoft-Windows-Sysmon", "1", 4),
+    Key(0, "ws7.corp.example", "Application", "App [x]", "", 2),
+]
+IDS = ["a", "b", "c", "d"]
+
+
+def taken(match: dict[str, Any], exclude: dict[str, Any] | None = None) -> list[int] | None:
+    return Taking.compile(match, exclude).rows(KEYS, IDS, "Logons", ("dc1$@corp.example", "DC1"))
+
+
+@pytest.mark.parametrize(
+    ("match", "rows"),
+    [
+        ({}, None),
+        ({"channel": "security"}, [0]),
+        ({"channel": ["Security", "SYSTEM"]}, [0, 1]),
+        ({"channel": "*sysmon*"}, [2]),
+        ({"channel": ["microsoft-windows-*", "app*"]}, [2, 3]),
+        ({"computer": "DC?.*"}, [0, 1]),
+        ({"computer": "dc1.corp.example", "channel": "System"}, [1]),
+        ({"provider": "Microsoft-Windows-*"}, [0, 2]),
+        ({"event_id": 4624}, [0]),
+        ({"event_id": "7036"}, [1]),
+        ({"event_id": ["4620-4629", 1]}, [0, 2]),
+        ({"level": "0-2"}, [0, 3]),
+        ({"level": [4]}, [1, 2]),
+        ({"subscription": "log*"}, None),
+        ({"subscription": "other"}, []),
+        ({"source": "dc1"}, None),
+        ({"source": "DC1$@CORP.*"}, None),
+        ({"source": ["pc*", "ws*"]}, []),
+        ({"channel": "*", "event_id": "0-9999999999"}, [0, 1, 2]),
+    ],
+)
+def test_keys_are_anded_and_lists_ored(match: dict[str, Any], rows: list[int] | None) -> None:
+    """A filter that takes less than it says loses evidence; one that takes more floods a sink."""
+    assert taken(match) == rows
+
+
+@pytest.mark.parametrize(
+    ("match", "exclude", "rows"),
+    [
+        ({}, {"channel": "Security"}, [1, 2, 3]),
+        ({"level": 4}, {"channel": "System"}, [2]),
+        ({}, {"source": "dc1"}, []),
+        ({}, {"source": "dc1", "channel": "System"}, [0, 2, 3]),
+        ({}, {"source": "pc9", "channel": "System"}, None),
+        ({"channel": "System"}, {"channel": "System"}, []),
+    ],
+)
+def test_exclude_wins_over_match(match: dict[str, Any], exclude: dict[str, Any], rows: list[int] | None) -> None:
+    """What was left out on purpose must not come back through a wide match."""
+    assert taken(match, exclude) == rows
+
+
+def test_the_same_event_always_falls_the_same_way_and_into_every_larger_share() -> None:
+    """A duplicate must not slip through on the second try, and a sample can be widened."""
+    ids = [f"event-{number}" for number in range(4000)]
+    keys = [KEYS[0]] * len(ids)
+
+    small = Taking.compile({}, None, 0.1).rows(keys, ids, "s", ())
+    large = Taking.compile({}, None, 0.4).rows(keys, ids, "s", ())
+
+    assert small is not None
+    assert large is not None
+    assert 300 < len(small) < 500
+    assert set(small) < set(large)
+    assert [n for n in range(12) if sampled(f"event-{n}", 0.5)] == [0, 1, 4, 5, 8, 9, 10, 11]  # in every process
+
+
+@pytest.mark.parametrize(
+    ("match", "sentence"),
+    [
+        ({"chanel": "x"}, 'match.chanel: there is no such key. Did you mean "channel"?'),
+        ({"zzz": "x"}, "match.zzz: there is no such key. Known keys: "),
+        ({"channel": []}, "match.channel: the list is empty"),
+        ({"channel": 5}, "match.channel: 5 is no text"),
+        ({"channel": ""}, "match.channel: '' is no text"),
+        ({"event_id": "many"}, "match.event_id: 'many' is no number"),
+        ({"event_id": "20-10"}, "match.event_id: '20-10' is no number"),
+        ({"event_id": True}, "match.event_id: True is no number"),
+        ({"level": -1}, "match.level: -1 is no number"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_sentence(match: dict[str, Any], sentence: str) -> None:
+    """A misspelt filter that silently takes nothing is found out a year later."""
+    with pytest.raises(ValueError, match="^" + re.escape(sentence)):
+        Taking.compile(match)
+    with pytest.raises(ValueError, match=r"^exclude"):
+        Taking.compile({}, match)
+
+
+def test_an_empty_exclude_and_a_senseless_sample_are_refused() -> None:
+    """Taken by the letter they would leave a required sink with nothing."""
+    with pytest.raises(ValueError, match="exclude is empty"):
+        Taking.compile({}, {})
+    for sample in (0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="sample is"):
+            Taking.compile({}, None, sample)
+
+
+def test_strange_and_endless_values_are_judged_and_match_nothing() -> None:
+    """Names and numbers come from sources: none of them may end the collector."""
+    taking = Taking.compile({"computer": "a*", "event_id": "0-9999"})
+    strange = ["9" * 5000, "\u0661", "-1", "4624\n", ""]
+    keys = [Key(0, "a" * 100_000 + str(number), "c", "p", strange[number % 5], 0) for number in range(200)]
+
+    assert taking.rows(keys, [""] * len(keys), "s", ()) == []
+
+
+def test_a_sink_without_terms_takes_everything() -> None:
+    """`wef check` warns when no sink does."""
+    assert Taking.compile({}).everything
+    assert not Taking.compile({"level": 1}).everything
+    assert not Taking.compile({}, None, 0.5).everything

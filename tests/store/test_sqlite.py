@@ -1,0 +1,178 @@
+"""What only the SQLite store must do: one file, several processes, crashes, disks that refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from collector.errors import Backpressure, OperatorError
+from collector.model import Bookmark
+from collector.store.sqlite import SqliteStore
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from collector.model import Bookmark
+from collector.store.sqlite import SqliteStore
+
+async def main():
+    store = SqliteStore.open(Path(sys.argv[1]))
+    number = 0
+    while True:
+        await asyncio.gather(*(store.save_bookmark(f"pc{i}", "sub", Bookmark(str(number))) for i in range(5)))
+        print(number, flush=True)
+        number += 1
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_saved_before_a_kill_is_there_after_it(tmp_path: Path) -> None:
+    """A bookmark that is acknowledged and then forgotten replays events; that is what the sync is for."""
+    file = tmp_path / "state.sqlite"
+    last = await asyncio.to_thread(_save_until_killed, file)
+
+    store = SqliteStore.open(file)
+    saved = [int(bookmark.xml) for _, _, bookmark in store.bookmarks()]
+    await store.close()
+
+    assert len(saved) == 5
+    assert min(saved) >= last
+
+
+def _save_until_killed(file: Path) -> int:
+    """The last round of bookmarks that the killed process was told to be safe."""
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(file)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        last = -1
+        while last < 20:
+            last = int(child.stdout.readline())
+        os.kill(child.pid, signal.SIGKILL)
+        return max([last, *(int(line) for line in child.stdout.read().split())])
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_one_job_that_fails_takes_no_neighbour_with_it(tmp_path: Path) -> None:
+    """Batches that wait together share a commit, not a fate."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    bad = "\ud800"  # SQLite keeps UTF-8 and cannot hold half a surrogate pair
+
+    outcomes = await asyncio.gather(
+        store.save_bookmark("pc01", "sub", Bookmark("1")),
+        store.save_bookmark("pc02", "sub", Bookmark(bad)),
+        store.save_bookmark("pc03", "sub", Bookmark("3")),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), Backpressure, type(None)]
+    assert [source for source, _, _ in store.bookmarks()] == ["pc01", "pc03"]
+    await store.close()
+
+
+async def test_a_disk_that_refuses_becomes_backpressure_and_ends_by_itself(tmp_path: Path) -> None:
+    """The source keeps its events until there is room again; nobody has to restart anything."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    assert store._writer is not None
+    full = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {full}")
+
+    with pytest.raises(Backpressure, match="full") as refusal:
+        await store.save_bookmark("pc01", "sub", Bookmark("x" * 100_000))
+    assert refusal.value.reason == "state"
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+    await store.save_bookmark("pc01", "sub", Bookmark("later"))
+
+    assert store.bookmark("pc01", "sub") == Bookmark("later")
+    await store.close()
+
+
+async def test_commands_read_beside_a_running_collector(tmp_path: Path) -> None:
+    """People look while it runs; reading must neither wait nor disturb."""
+    file = tmp_path / "state.sqlite"
+    store = SqliteStore.open(file)
+    await store.save_bookmark("pc01", "sub", Bookmark("1"))
+
+    reading = SqliteStore.open(file, readonly=True)
+    await store.save_bookmark("pc02", "sub", Bookmark("2"))
+
+    assert [source for source, _, _ in reading.bookmarks()] == ["pc01", "pc02"]
+    await reading.close()
+    await store.close()
+
+
+async def test_commands_read_without_a_collector_and_create_no_store(tmp_path: Path) -> None:
+    """A command with a mistyped path must not leave a state file behind."""
+    missing = tmp_path / "state.sqlite"
+
+    reading = SqliteStore.open(missing, readonly=True)
+
+    assert list(reading.bookmarks()) == []
+    assert list(reading.presences()) == []
+    await reading.close()
+    assert not missing.exists()
+    assert _names_in(tmp_path) == []
+
+
+async def test_a_closed_store_reads_the_same_from_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """An auditor may read the state without being allowed to write beside it."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    store = SqliteStore.open(folder / "state.sqlite")
+    await store.save_bookmark("pc01", "sub", Bookmark("1"))
+    await store.close()
+    folder.chmod(0o500)
+    try:
+        reading = SqliteStore.open(folder / "state.sqlite", readonly=True)
+        assert [source for source, _, _ in reading.bookmarks()] == ["pc01"]
+        await reading.close()
+    finally:
+        folder.chmod(0o700)
+
+
+async def test_a_reading_store_refuses_to_write(tmp_path: Path) -> None:
+    """Two writers on one file wait for each other's locks."""
+    reading = SqliteStore.open(tmp_path / "state.sqlite", readonly=True)
+
+    with pytest.raises(Backpressure, match="read only"):
+        await reading.save_bookmark("pc01", "sub", Bookmark("1"))
+
+
+def test_a_store_of_a_newer_collector_is_refused(tmp_path: Path) -> None:
+    """Guessing at a format of the future would damage it."""
+    file = tmp_path / "state.sqlite"
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    for readonly in (False, True):
+        with pytest.raises(OperatorError, match="has format 99, and this collector knows up to 1") as refusal:
+            SqliteStore.open(file, readonly=readonly)
+        assert refusal.value.exit_code == 78
+
+
+def test_a_damaged_store_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    """It holds every source's position: a person decides whether to do without."""
+    file = tmp_path / "state.sqlite"
+    file.write_bytes(b"not a database, but long enough to look like one" * 100)
+
+    with pytest.raises(OperatorError, match="is damaged"):
+        SqliteStore.open(file)
+    assert file.read_bytes().startswith(b"not a database")
+
+
+async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Letters hold events, and events hold secrets."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    await store.close()
+
+    assert (tmp_path / "state.sqlite").stat().st_mode & 0o077 == 0
