@@ -34,9 +34,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     terminal = stream.isatty()
     as_json = style == "json" or (style == "auto" and not terminal)
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal)
-    )
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -122,7 +120,9 @@ def bookmark_went_back(source: str, subscription: str, channels: list[str]) -> N
 
 
 def subscription_ended(source: str, subscription: str, status: str, code: int | None, text: str) -> None:
-    _log.warning(
+    """A machine that is switched off says so and is no news; anything else is a diagnosis worth reading."""
+    say = _log.info if status == "SourceShuttingDown" and code is None else _log.warning
+    say(
         "the source ended a subscription", source=source, subscription=subscription, status=status, code=code, text=text
     )
 

@@ -19,23 +19,21 @@ from collector.cli.output import json_option, print_json, printable
 from collector.clock import SystemClock
 from collector.config.units import parse_duration
 from collector.simulate import fleet
+from collector.simulate.ledger import Verdict
 from collector.simulate.wire import CHARSETS
 
 
-class _Seconds(click.ParamType):
+def _seconds(value: str) -> float:
     """Seconds as a number, or a duration as in collector.toml."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        with contextlib.suppress(ValueError):
-            seconds = float(value)
-            if 0 <= seconds < float("inf"):
-                return seconds
-        try:
-            return parse_duration(str(value))
-        except ValueError:
-            self.fail(f'{value!r} is no duration; write seconds (20, 0.5) or "500ms", "30s", "15m", "12h"', param, ctx)
+    with contextlib.suppress(ValueError):
+        seconds = float(value)
+        if 0 <= seconds < float("inf"):
+            return seconds
+    try:
+        return parse_duration(value)
+    except ValueError:
+        problem = f'{value!r} is no duration; write seconds (20, 0.5) or "500ms", "30s", "15m", "12h"'
+        raise click.BadParameter(problem) from None
 
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -63,7 +61,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--duration",
-    type=_Seconds(),
+    type=_seconds,
     metavar="S",
     help="How long. Default: until all of the file is acknowledged, else until Ctrl-C.",
 )
@@ -95,7 +93,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--refresh",
-    type=_Seconds(),
+    type=_seconds,
     default="20",
     show_default=True,
     metavar="S",
@@ -103,7 +101,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--retry-interval",
-    type=_Seconds(),
+    type=_seconds,
     default="5",
     show_default=True,
     metavar="S",
@@ -111,7 +109,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--give-up",
-    type=_Seconds(),
+    type=_seconds,
     default="60",
     show_default=True,
     metavar="S",
@@ -160,7 +158,7 @@ def _options(given: dict[str, Any]) -> fleet.FleetOptions:
     return fleet.FleetOptions(**{**given, "greets": greets, "charset": given["charset"].lower()})
 
 
-async def _run(crew: fleet.Fleet) -> fleet.Verdict:
+async def _run(crew: fleet.Fleet) -> Verdict:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     running = asyncio.ensure_future(_shown(crew, stop))
 
@@ -177,7 +175,7 @@ async def _run(crew: fleet.Fleet) -> fleet.Verdict:
         raise KeyboardInterrupt from None
 
 
-async def _shown(crew: fleet.Fleet, stop: asyncio.Event) -> fleet.Verdict:
+async def _shown(crew: fleet.Fleet, stop: asyncio.Event) -> Verdict:
     with _bar() as tell:
         return await crew.run(tell, stop)
 
@@ -210,7 +208,7 @@ def _bar() -> Iterator[Callable[[fleet.Progress], None] | None]:
         yield tell
 
 
-def _sentence(verdict: fleet.Verdict) -> str:
+def _sentence(verdict: Verdict) -> str:
     rate = verdict.acknowledged / verdict.seconds if verdict.seconds else 0.0
     return (
         f"{'ok' if verdict.ok else 'NOT ok'}: {verdict.acknowledged:,} of {verdict.sent:,} events acknowledged in "

@@ -129,9 +129,7 @@ class Exchange:
                 self._presences.heard(caller, subscription.id, self._clock.now(), version=header.version)
                 return Ack()
             case SubscriptionEnd():
-                telemetry.subscription_ended(caller.name, subscription.name, message.status, message.code, message.text)
-                told = f"source ended the subscription: {message.status} {message.code or ''} {message.text}".strip()
-                self._presences.refused(caller, subscription.id, self._clock.now(), told)
+                self._note_end(message, caller, subscription)
                 return Ack()
             case Delivery():
                 return await self._deliver(message, caller, subscription)
@@ -199,6 +197,16 @@ class Exchange:
             if not kept:
                 return Fault("w:EncodingLimit", detail="MaxEnvelopeSize")
         return reply
+
+    def _note_end(self, message: SubscriptionEnd, caller: Caller, subscription: Subscription) -> None:
+        """Its WSManFault is the best diagnosis that a collector ever gets (protocol.md 6.6)."""
+        telemetry.subscription_ended(caller.name, subscription.name, message.status, message.code, message.text)
+        now = self._clock.now()
+        if message.code is None:
+            self._presences.seen(caller, subscription.id, now)
+        else:
+            told = f"the source ended the subscription: {message.status} {message.code} {message.text}"
+            self._presences.refused(caller, subscription.id, now, told)
 
     def _note_refusal(self, identifier: str, caller: Caller, reason: str) -> None:
         subscription = self._subscriptions().by_id(identifier)

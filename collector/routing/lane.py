@@ -99,7 +99,7 @@ class Lane:
         self._appending = 0
         self._stopping = asyncio.Event()
         self._stopped = self._full = self._draining = self._failing = False
-        self._working = True  # whether the newest write did
+        self._working = True  # whether the sink did when it was last asked
         self._delivered = self._rejected = 0
         self._trouble = self._last_error = ""
 
@@ -337,30 +337,23 @@ class Lane:
         while not self._stopping.is_set():
             if self._deliveries:  # their fate first: they are older than what is offered next
                 await asyncio.wait(self._deliveries)
+            if not self._working:
+                most = 1
+                await self._pause(backoff.pause())
             drained = await self._survive(self._drain_some(most))
             self._draining = bool(drained)
             if drained is None:
-                most = 1
-                await self._pause(backoff.pause())
+                self._working = False
             elif drained:
                 most, total = SHARES_AT_ONCE, total + drained
                 backoff.reset()
                 self._full = False
             elif not self._appending and not self._deliveries:
                 break
-        await self._leave_spooling(total, backoff)
-
-    async def _leave_spooling(self, drained: int, backoff: Backoff) -> None:
-        """Nothing waits in the spool. If that is because it could take nothing, the next share asks the sink."""
-        if not self._working:
-            await self._pause(backoff.pause())
-        if self._working:
-            self._recovered(drained)
+        if self._working:  # else nothing waits only because the spool took nothing: the next share asks the sink
+            self._recovered(total)
         self._recovery = None
-        if self._spool.shares or self._appending or self._deliveries:  # something came during the pause
-            self._begin_spooling(self._trouble)
-        else:
-            self._spooling = False
+        self._spooling = self._spool.shares > 0  # only when stopping
 
     async def _drain_some(self, most: int) -> int:
         """Write the first shares of the spool and remove them; how many there were. Raises at the first trouble."""
@@ -371,7 +364,6 @@ class Lane:
         if safe:
             await self._spool.remove(safe)
         if len(safe) < len(admitted):
-            self._working = False
             raise SinkUnavailable(self._trouble)
         return len(safe)
 

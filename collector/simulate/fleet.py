@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from collector.clock import Clock, SystemClock
 from collector.errors import OperatorError
 from collector.simulate.certificates import Certificates
-from collector.simulate.conversation import FAREWELL, Conversation, Manner
+from collector.simulate.conversation import Conversation
+from collector.simulate.delivery import FAREWELL, Manner, target_of
 from collector.simulate.feed import Fed, dealt, read_lines
 from collector.simulate.generator import Machine, fleet_names
 from collector.simulate.happenings import Pace, from_file, happen, made_up, unfold
@@ -27,8 +28,8 @@ from collector.simulate.log import EventLog
 from collector.simulate.replies import Judgement, Offered, Refused, Taken, TryAgain
 from collector.simulate.source import Nature, Source
 from collector.simulate.wire import Charset
-from collector.simulate import stopgap as requests
 from collector.wsman.messages import Offer
+from collector.wsman.requests import Speaker, write_events
 
 UNREACHABLE = 69
 FIRST_CONTACT = 15.0
@@ -40,7 +41,7 @@ MACHINES = 10
 LAST_WORDS = 10.0
 """Seconds for what is still to be acknowledged after being told to stop; a service manager waits longer."""
 MOST_NOTES = 20
-GUID = str(uuid.UUID(int=0))
+GUID = f"uuid:{uuid.UUID(int=0)}"  # as long as every other
 TICK = 0.1  # seconds between two looks at how it goes; short beside any network, long beside the events
 
 
@@ -254,10 +255,8 @@ class Fleet:
 
     def _frame(self, source: str, offer: Offer) -> int:
         """Bytes of an Events envelope without its events and its bookmark's rows."""
-        ids = {"message_id": GUID, "session_id": GUID, "operation_id": GUID}
-        text = requests.write_events(
-            **ids, to=offer.notify_to, machine_id=source, identifier=offer.identifier, events=(), bookmark=""
-        )
+        speaker = Speaker(source, session_id=GUID, locale=offer.locale or "en-US")
+        text = write_events(speaker, target_of(offer), (), "", message_id=GUID, operation_id=GUID)
         return self._charset.size(text) + 2  # and the byte order mark
 
     def _conversations(self) -> list[Conversation]:
@@ -266,7 +265,7 @@ class Fleet:
             url=options.url,
             charset=self._charset,
             clock=self._clock,
-            new_id=lambda: str(uuid.uuid4()).upper(),
+            new_id=lambda: f"uuid:{str(uuid.uuid4()).upper()}",
             compression=options.compression,
             refresh=options.refresh,
             retry_interval=options.retry_interval,

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
+from math import inf
 
 from collector.simulate.log import EventLog, Record
 from collector.wsman.messages import Offer
 
 WRAPPING = 120
 """Characters that w:Event with its Action and the CDATA marks put round an event, rounded up."""
+MAX_ENVELOPE = 512000
+"""Bytes of an envelope where the collector names no limit: what WEF sources say themselves (captured)."""
+SHORTEST_BEAT = 0.02
+"""Seconds between heartbeats at least; no w:Heartbeats at all means that none are wanted."""
 BACKWARD = ' Direction="backward"'  # what the bookmark of the artificial event 111 has (captured)
 
 
@@ -76,7 +81,7 @@ class Reading:
         self._start = dict(start)
         self._selects = selects
         self._size = size
-        self._room = offer.max_envelope_size - frame - size(bookmark_list(start, None, backward=True))
+        self._room = (offer.max_envelope_size or MAX_ENVELOPE) - frame - size(bookmark_list(start, None, backward=True))
         self._wrapping = size(" " * WRAPPING)
         self._greeting = greeting
         self._positions = dict(start)
@@ -109,7 +114,7 @@ class Reading:
         due = self._opened + self.offer.max_time
         if (self._pending or self._dropped > self._dropped_told) and (self._full or self.hurry or now >= due):
             return self._close()
-        beat = self._spoken + self.offer.heartbeat
+        beat = self._spoken + (max(self.offer.heartbeat, SHORTEST_BEAT) if self.offer.heartbeat else inf)
         if now >= beat and not self._pending:
             return Beat()
         return Wait(max(0.0, min(due, beat) - now) if self._pending else beat - now)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from collector.simulate.wire import Answer
-from collector.wsman.messages import Ack, EnumerateResponse, Fault, Offer
-from collector.simulate.stopgap import ResponseError, read_response
+from collector.wsman.header import EnvelopeError
+from collector.wsman.messages import Ack, EnumerateResponse, Fault, IdentifyResponse, Offer
+from collector.wsman.responses import read_response
 
 _TEMPORARY_STATUS = frozenset({408, 425, 429, 502, 503, 504})
 _TEMPORARY_FAULTS = frozenset(
@@ -73,21 +75,23 @@ def _judge(answer: Answer, message_id: str) -> Judgement:
         temporary = answer.status in (200, 500)
         return TryAgain(f"HTTP {answer.status} without SOAP") if temporary else Refused(f"HTTP {answer.status}")
     try:
-        response = read_response(answer.text)
-    except ResponseError as error:
+        reply = read_response(answer.text)
+        if not isinstance(reply, Fault):
+            read_response(answer.text, message_id)  # it has to be the answer to just this message
+    except EnvelopeError as error:
         reason = f"HTTP {answer.status}: {error}"
         return TryAgain(reason) if answer.status in (200, 500) else Refused(reason)
-    match response.reply:
-        case Fault() as fault:
-            reason = f"HTTP {answer.status}, {fault.name}" + (f": {fault.text}" if fault.text else "")
-            return TryAgain(reason) if fault.name in _TEMPORARY_FAULTS else Refused(reason)
+    match reply:
+        case Fault(name, text=text):
+            reason = f"HTTP {answer.status}, {name}" + (f": {text}" if text else "")
+            return TryAgain(reason) if name in _TEMPORARY_FAULTS else Refused(reason)
         case _ if answer.status != 200:
             return Refused(f"HTTP {answer.status} with an answer that is no fault")
-        case _ if response.relates_to != message_id:  # case counts ([DSP0226] R5.4.4-3)
-            return TryAgain(f"the answer relates to {response.relates_to or 'nothing'}, not to {message_id}")
         case Ack():
             return Taken()
         case EnumerateResponse(offers):
             return Offered(offers)
-        case other:
-            return TryAgain(f"the answer is of a kind that was not asked for ({type(other).__name__})")
+        case IdentifyResponse():
+            return TryAgain("the answer is an IdentifyResponse, which nobody asked for")
+        case _ as never:
+            assert_never(never)

@@ -99,8 +99,10 @@ class Source:
         try:
             if len(self.readings) >= MOST_SUBSCRIPTIONS:
                 raise QueryError(f"a source follows at most {MOST_SUBSCRIPTIONS} subscriptions")
+            if not (offer.version and offer.identifier):
+                raise QueryError("the offer has no version or no e:Identifier")
             query = parse_query_list(offer.query)
-        except QueryError as error:
+        except QueryError as error:  # Windows writes event 102 and goes on with the others
             self._complain(offer, str(error))
             return None
         matcher = Matcher.compile(query)

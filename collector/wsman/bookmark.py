@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from collector.wsman.xml import XmlError, parse
+from collector.wsman.xml import BLANKS, XmlError, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ def positions(xml: str) -> Positions:
         return Positions()
     records: dict[str, int] = {}
     for element in root.iter(etree.Element):
-        channel, record = element.get("Channel"), (element.get("RecordId") or "").strip()
+        channel, record = element.get("Channel"), (element.get("RecordId") or "").strip(BLANKS)
         # Record ids have 64 bits: 20 digits.
         if channel and record.isascii() and record.isdigit() and len(record) <= 20:
             records[channel] = max(int(record), records.get(channel, 0))
-    return Positions((root.get("Direction") or "").strip().lower() == "backward", records)
+    return Positions((root.get("Direction") or "").strip(BLANKS).lower() == "backward", records)

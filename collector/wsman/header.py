@@ -15,7 +15,7 @@ from collector.errors import SourceError
 from collector.wsman import names
 from collector.wsman.duration import seconds
 from collector.wsman.messages import Fault, Header
-from collector.wsman.xml import Element
+from collector.wsman.xml import BLANKS, Element
 
 LONGEST_ID = 2048
 """Characters of a MessageID; Windows accepts 2 KB ([MS-WSMV] product note 47)."""
@@ -97,14 +97,14 @@ def read_header(element: Element | None, clean: Callable[[str], str]) -> tuple[H
             seen.add(tag)
         field = _FIELDS.get(tag)
         if field is not None:
-            texts.setdefault(field, clean((child.text or "").strip()))
+            texts.setdefault(field, clean((child.text or "").strip(BLANKS)))
         elif tag == _REPLY_TO:
-            reply_to = clean((child.findtext(_ADDRESS) or "").strip())
+            reply_to = clean((child.findtext(_ADDRESS) or "").strip(BLANKS))
         elif tag == _ACK_REQUESTED:
             ack_requested = True
         elif tag == BOOKMARK:
             bookmark = child
-        elif tag not in _UNDERSTOOD and (child.get(_MUST_UNDERSTAND) or "").strip() in ("true", "1"):
+        elif tag not in _UNDERSTOOD and (child.get(_MUST_UNDERSTAND) or "").strip(BLANKS) in ("true", "1"):
             name = etree.QName(child)
             unknown.append((name.namespace or "", name.localname))
     message_id = texts.get("message_id", "")

@@ -16,7 +16,18 @@ from dataclasses import dataclass
 from lxml import etree
 
 from collector.wsman import names
-from collector.wsman.xml import ILLEGAL, REPLACEMENT, Element, XmlError, XmlForbidden, alone, escaped, parse, quoted
+from collector.wsman.xml import (
+    BLANKS,
+    ILLEGAL,
+    REPLACEMENT,
+    Element,
+    XmlError,
+    XmlForbidden,
+    alone,
+    escaped,
+    parse,
+    quoted,
+)
 
 EVENTS = f"{{{names.WSMAN}}}Events"
 EVENT = f"{{{names.WSMAN}}}Event"
@@ -197,11 +208,11 @@ def contents(item: Element) -> list[str]:
     reads events will call it unreadable. White space around is not part of an event.
     """
     if not len(item):
-        return [(item.text or "").strip()]
-    if (item.text or "").strip() or any((child.tail or "").strip() for child in item):
+        return [(item.text or "").strip(BLANKS)]
+    if (item.text or "").strip(BLANKS) or any((child.tail or "").strip(BLANKS) for child in item):
         parts = [escaped(item.text or "")]
         parts += [alone(child) + escaped(child.tail or "") for child in item]
-        return ["".join(parts).strip()]
+        return ["".join(parts).strip(BLANKS)]
     return [alone(child) for child in item]
 
 
@@ -210,10 +221,10 @@ def _dropped(item: Element) -> int | None:
     if item.tag != EVENT:
         return None
     marker = item.find(DROPPED)
-    if marker is None and (item.get("Action") or "").strip() != names.DROPPED_EVENTS:
+    if marker is None and (item.get("Action") or "").strip(BLANKS) != names.DROPPED_EVENTS:
         return None
     total = (item if marker is None else marker).text or ""
-    total = total.strip()
+    total = total.strip(BLANKS)
     return int(total) if total.isascii() and total.isdigit() and len(total) < 19 else 0
 
 
@@ -252,7 +263,7 @@ def _each_alone(events: Element, body: str, prefix: str, depth: int) -> Element:
         while (start := tag.match(part, at)) and (start.group(1) or "").endswith("/"):
             etree.SubElement(events, EVENT)
             at = start.end()
-        if start is None and not part[at:].strip():
+        if start is None and not part[at:].strip(BLANKS):
             continue  # white space behind the last event
         inner = part[start.end() if start else at :]
         attributes = (start.group(1) or "") if start else ""

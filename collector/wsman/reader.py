@@ -24,7 +24,7 @@ from collector.wsman.messages import (
     Unsupported,
 )
 from collector.wsman.pieces import BODY, EVENTS, Opened, open_envelope
-from collector.wsman.xml import Element, XmlError, alone
+from collector.wsman.xml import BLANKS, Element, XmlError, alone
 
 __all__ = ["EnvelopeError", "read_envelope"]
 
@@ -80,7 +80,7 @@ def _unreadable(text: str, error: XmlError) -> EnvelopeError:
         return EnvelopeError(f"there is no SOAP 1.2 envelope: {error}", fault=None)
     message_id = _MESSAGE_ID.search(prologue)
     return EnvelopeError(
-        str(error), fault=Fault(_SCHEMA), relates_to=message_id.group(1).strip() or None if message_id else None
+        str(error), fault=Fault(_SCHEMA), relates_to=message_id.group(1).strip(BLANKS) or None if message_id else None
     )
 
 
@@ -97,7 +97,7 @@ def _enumerate(header: Header, body: Element | None, opened: Opened, bookmark: E
     said = body.findtext(f"{{{names.WSMAN}}}MaxElements") or body.findtext(f"{{{names.ENUMERATION}}}MaxElements")
     if said is None:
         return Enumerate(header, None)
-    said = said.strip()
+    said = said.strip(BLANKS)
     if not (said.isascii() and said.isdigit() and 0 < len(said) < 19):
         raise _refused(f'w:MaxElements is "{said[:40]}"; a number would be right', header)
     return Enumerate(header, int(said))
@@ -121,13 +121,13 @@ def _bookmark(element: Element | None, opened: Opened) -> str | None:
         return None
     if len(element):
         return opened.clean(alone(element[0]))
-    return opened.clean((element.text or "").strip()) or None
+    return opened.clean((element.text or "").strip(BLANKS)) or None
 
 
 def _subscription_end(header: Header, body: Element | None, opened: Opened, bookmark: Element | None) -> Message:
     if body is None or body.tag != _SUBSCRIPTION_END:
         raise _refused("a SubscriptionEnd needs e:SubscriptionEnd in its body", header)
-    status = (body.findtext(f"{{{names.EVENTING}}}Status") or "").strip().rpartition("/")[2]
+    status = (body.findtext(f"{{{names.EVENTING}}}Status") or "").strip(BLANKS).rpartition("/")[2]
     code, text = diagnosis(body)
     return SubscriptionEnd(header, opened.clean(status), code, opened.clean(text))
 
@@ -141,7 +141,7 @@ def diagnosis(element: Element) -> tuple[int | None, str]:
     if not faults:
         return None, " ".join((element.findtext(f"{{{names.EVENTING}}}Reason") or "").split())
     innermost = faults[-1]
-    code = (innermost.get("Code") or "").strip()
+    code = (innermost.get("Code") or "").strip(BLANKS)
     text = " ".join("".join(str(part) for part in innermost.itertext()).split())
     return int(code) if code.isascii() and code.isdigit() and len(code) < 19 else None, text
 

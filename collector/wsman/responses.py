@@ -14,7 +14,7 @@ from collector.wsman.duration import seconds
 from collector.wsman.faults import MUST_UNDERSTAND
 from collector.wsman.header import EnvelopeError
 from collector.wsman.messages import Ack, EnumerateResponse, Fault, IdentifyResponse, Offer
-from collector.wsman.xml import Element, XmlError, alone, parse
+from collector.wsman.xml import BLANKS, Element, XmlError, alone, parse
 
 Response = EnumerateResponse | Ack | Fault | IdentifyResponse
 
@@ -83,7 +83,7 @@ def _w(name: str) -> str:
 
 
 def _text(element: Element | None, path: str) -> str:
-    return (element.findtext(path) or "").strip() if element is not None else ""
+    return (element.findtext(path) or "").strip(BLANKS) if element is not None else ""
 
 
 def _fault(fault: Element, header: Element | None) -> Fault:
@@ -97,7 +97,7 @@ def _fault(fault: Element, header: Element | None) -> Fault:
         code = _text(fault, f"{_s('Code')}/{_s('Value')}")
         known = code.rpartition(":")[2] == "MustUnderstand"
         return Fault(MUST_UNDERSTAND if known else code, text=reason, header=(namespace, name) if name else None)
-    prefix, _, name = (value.text or "").strip().rpartition(":")
+    prefix, _, name = (value.text or "").strip(BLANKS).rpartition(":")
     prefix = _PREFIXES.get(value.nsmap.get(prefix or None, ""), prefix)
     detail = fault.find(_s("Detail"))
     named = _text(detail, _w("FaultDetail")).removeprefix(names.FAULT_DETAIL) or None
@@ -108,7 +108,7 @@ def _extra(detail: Element | None) -> str | None:
     """The text of the detail element that is neither w:FaultDetail nor Windows' own WSManFault."""
     for child in detail if detail is not None else ():
         if child.tag not in (_w("FaultDetail"), f"{{{names.WSMAN_FAULT}}}WSManFault"):
-            return (child.text or "").strip()
+            return (child.text or "").strip(BLANKS)
     return None
 
 
@@ -116,7 +116,7 @@ def _identify_response(response: Element) -> IdentifyResponse:
     def wsmid(name: str) -> str:
         return f"{{{names.IDENTITY}}}{name}"
 
-    profiles = [(name.text or "").strip() for name in response.iter(wsmid("SecurityProfileName"))]
+    profiles = [(name.text or "").strip(BLANKS) for name in response.iter(wsmid("SecurityProfileName"))]
     return IdentifyResponse(
         _text(response, wsmid("ProductVendor")),
         _text(response, wsmid("ProductVersion")),
@@ -172,8 +172,8 @@ def _offer(version: str, header: Element | None, subscribe: Element) -> Offer:
         max_time=_seconds(_text(delivery, _w("MaxTime"))),
         max_elements=_number(_text(delivery, _w("MaxElements"))) or None,
         max_envelope_size=_number(_text(delivery, _w("MaxEnvelopeSize"))),
-        retry_interval=_seconds((retry.text or "").strip() if retry is not None else ""),
-        retry_total=_number((retry.get("Total") or "").strip() if retry is not None else ""),
+        retry_interval=_seconds((retry.text or "").strip(BLANKS) if retry is not None else ""),
+        retry_total=_number((retry.get("Total") or "").strip(BLANKS) if retry is not None else ""),
         expires=_text(subscribe, _e("Expires")) or None,
     )
 
@@ -181,7 +181,7 @@ def _offer(version: str, header: Element | None, subscribe: Element) -> Offer:
 def _options(header: Element | None) -> Iterator[tuple[str, str]]:
     """Name and value of each option; an empty one is switched on ([DSP0226] 6.4)."""
     for option in header.iterfind(f"{_w('OptionSet')}/{_w('Option')}") if header is not None else ():
-        yield option.get("Name") or "", (option.text or "").strip() or option.get(f"{{{names.XSI}}}nil") or "true"
+        yield option.get("Name") or "", (option.text or "").strip(BLANKS) or option.get(f"{{{names.XSI}}}nil") or "true"
 
 
 def _on(value: str | None) -> bool:
@@ -194,7 +194,7 @@ def _references(notify_to: Element | None) -> dict[str, str]:
     for kind in ("ReferenceProperties", "ReferenceParameters"):
         group = notify_to.find(_a(kind)) if notify_to is not None else None
         for child in group if group is not None else ():
-            found[str(child.tag)] = (child.text or "").strip()
+            found[str(child.tag)] = (child.text or "").strip(BLANKS)
     return found
 
 
@@ -204,7 +204,7 @@ def _policy(notify_to: Element | None) -> tuple[str | None, str | None]:
         if element.tag in (f"{{{names.AUTHENTICATION}}}Authentication", _w("Authentication")):
             profile = (element.get("Profile") or "").removeprefix(names.SECURITY_PROFILE)
             thumbprints = [e for e in element.iter() if str(e.tag).endswith("}Thumbprint")]
-            return profile, (thumbprints[0].text or "").strip() if thumbprints else None
+            return profile, (thumbprints[0].text or "").strip(BLANKS) if thumbprints else None
     return None, None
 
 
@@ -212,7 +212,7 @@ def _inner(element: Element | None) -> str | None:
     """The one element inside, as XML that stands alone, or the text; None for neither."""
     if element is None:
         return None
-    return alone(element[0]) if len(element) else (element.text or "").strip() or None
+    return alone(element[0]) if len(element) else (element.text or "").strip(BLANKS) or None
 
 
 def _seconds(text: str) -> float:

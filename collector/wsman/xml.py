@@ -18,6 +18,9 @@ ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
+BLANKS = " \t\r\n"
+"""White space by XML 1.0, production 3: hand it to ``strip``, which by itself also takes U+001F and U+00A0."""
+
 _RESOURCE_LIMIT = 114  # libxml2's XML_ERR_RESOURCE_LIMIT: its own bounds on depth and size, lxml has no name for it
 _DECLARATION = re.compile(r"<\?xml\s[^>]*\?>")
 # What may stand before a document type. Atomic and possessive: a hostile prologue costs one pass.

@@ -141,8 +141,23 @@ async def test_without_a_spool_a_sink_that_is_down_is_not_asked_for_every_batch(
         for _ in range(3):
             with pytest.raises(Backpressure):
                 await setting.offer(records("a")).settled()
+            for _ in range(1000):
+                await asyncio.sleep(0)
 
         assert sink.called == ["a"]
+
+
+async def test_a_sink_that_is_down_is_asked_again_only_after_a_pause(tmp_path: Path) -> None:
+    """A cluster that tries to come back must not be kept down by those who wait for it."""
+    sink = ScriptedSink(*["down"] * 1000)
+    async with Setting(tmp_path, sink, patience=LONG) as setting:
+        for name in "abc":
+            await setting.offer(records(name)).settled()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+
+        assert sink.called == ["a"]
+        assert setting.state == "spooling"
 
 
 async def test_a_dead_lane_delays_no_other(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ async def test_when_one_required_lane_is_full_no_other_gets_the_batch_either(tmp
             router.carry(a_harvest("System"), receipt)
             with pytest.raises(Backpressure, match="spool"):
                 await receipt.settled()
+            await eventually(lambda: two.lane.measure().queued == 0)
 
         assert len(healthy.taken) == 1  # by the first try, when nobody knew yet
 

@@ -27,6 +27,10 @@ P = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 ANONYMOUS = A + "/role/anonymous"
 SPACES = f'xmlns:s="{S}" xmlns:a="{A}" xmlns:e="{E}" xmlns:n="{N}" xmlns:w="{W}" xmlns:p="{P}"'
 
+QUERY = (
+    '<QueryList><Query Id="0"><Select Path="System">*</Select><Select Path="Security">*</Select></Query></QueryList>'
+)
+
 
 @dataclass(frozen=True)
 class Offering:
@@ -34,7 +38,7 @@ class Offering:
 
     version: str = "11111111-1111-4111-8111-111111111111"
     identifier: str = "AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA"
-    query: str = '<QueryList><Query Id="0"><Select Path="System">*</Select><Select Path="Security">*</Select></Query></QueryList>'
+    query: str = QUERY
     bookmark: str | None = None
     read_existing: bool = False
     rendered: bool = False
@@ -192,7 +196,7 @@ def _seen(request: web.BaseRequest, raw: bytes) -> Seen:
     header = root.find(f"{{{S}}}Header")
     assert header is not None
     fields = {etree.QName(child).localname: (child.text or "").strip() for child in header}
-    fields["ReplyTo"] = "".join(header.itertext(f"{{{A}}}Address")).strip()
+    fields["ReplyTo"] = (header.findtext(f"{{{A}}}ReplyTo/{{{A}}}Address") or "").strip()
     lists = header.findall(f"{{{W}}}Bookmark/BookmarkList")
     assert request.transport is not None
     return Seen(

@@ -1,0 +1,106 @@
+"""The main job, whole: real events over mutual TLS, a collector that is killed, and nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.stage import WEF, Stage, json_lines, wef
+
+SINKS = """
+[sinks.events]
+type = "events"
+[sinks.archive]
+type = "file"
+path = "archive/{subscription}/{date}.jsonl"
+"""
+CHANNEL = re.compile(r"<Channel>([^<]*)</Channel>")
+CLIENTS = [f"client{number}.lab.example" for number in range(1, 13)]
+
+
+def channels_of(events: Path) -> list[str]:
+    """Every channel of a file, as the subscription has to name them."""
+    found = {"Application"}
+    with gzip.open(events, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            match = CHANNEL.search(json.loads(line)["xml"])
+            if match and match[1]:
+                found.add(match[1])
+    return sorted(found)
+
+
+def simulate(stage: Stage, events: Path, *options: str) -> subprocess.Popen[str]:
+    tls = stage.folder / "tls"
+    return subprocess.Popen(
+        [*WEF, "simulate", "--url", stage.url, "--events", str(events), "--sources", str(len(CLIENTS)),
+         "--ca", str(tls / "ca.pem"), "--cert", str(tls / "clients/{source}.pem"),
+         "--key", str(tls / "clients/{source}.key"), "--charset", "utf-16", "--json", *options],
+        cwd=stage.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def stored_ids(stage: Stage) -> list[str]:
+    found = wef("events", "search", "--limit", "0", "--json", folder=stage.folder).stdout
+    return [document["wef"]["event_id"] for document in json_lines(found)]
+
+
+def archived(stage: Stage) -> list[dict[str, Any]]:
+    return [
+        document
+        for path in sorted((stage.folder / "archive").rglob("*.jsonl"))
+        for document in json_lines(path.read_text(encoding="utf-8"))
+    ]
+
+
+def count_lines(path: Path) -> int:
+    with gzip.open(path, "rb") as lines:
+        return sum(1 for _ in lines)
+
+
+@pytest.mark.slow
+def test_no_acknowledged_event_is_lost_when_the_collector_is_killed_five_times(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    """8,000 real events, UTF-16 and SLDC over mutual TLS; kill -9 in the middle, five times over."""
+    events = shared_data / "events" / "forwarder_style.jsonl.gz"
+    stage = Stage.build(
+        tmp_path, sinks=SINKS, channels=channels_of(events), clients=CLIENTS,
+        subscription='compression = "sldc"\n[delivery]\nmax_latency = "1s"\nmax_items = 50\nconnection_retry = "1s"',
+    )  # fmt: skip
+    stage.start()
+    fleet = simulate(stage, events, "--rate", "700")
+    try:
+        for _ in range(5):
+            wait_until_acknowledged(stage, 500)  # a killed collector counts from nought again
+            stage.kill()
+            stage.start()
+        out, err = fleet.communicate(timeout=180)
+    finally:
+        fleet.kill()
+        code = stage.stop()
+    verdict = json.loads(out.splitlines()[-1])
+    assert verdict["ok"], (verdict, err[-2000:])
+    assert code == 0
+
+    ids = stored_ids(stage)
+    assert len(ids) == verdict["sent"] == count_lines(events)
+    assert len(set(ids)) == len(ids), "every event exactly once in the embedded store"
+    lines = Counter(document["wef"]["event_id"] for document in archived(stage))
+    assert set(lines) == set(ids), "every event at least once in the file, and none invented"
+
+
+def wait_until_acknowledged(stage: Stage, goal: int) -> None:
+    give_up = time.monotonic() + 60
+    while True:
+        match = re.search(r"^wef_events_acknowledged_total (\S+)", stage.metrics(), re.MULTILINE)
+        if match and float(match[1]) >= goal:
+            return
+        assert time.monotonic() < give_up, f"too few events are acknowledged:\n{stage.log()[-3000:]}"
