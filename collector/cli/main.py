@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import click
 
+from collector.config.load import VARIABLE
 from collector.errors import OperatorError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -48,16 +49,29 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"collector.cli.{entry[0]}").command
         command.short_help = entry[1]
+        _take_config(command)
         return command
+
+
+def _take_config(command: click.Command) -> None:
+    """``--config`` is taken everywhere (contract.md 6), also where no settings are read."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _take_config(inner)
+    elif not any(parameter.name == "config" for parameter in command.params):
+        command.params.append(click.Option(["--config"], expose_value=False, hidden=True))
 
 
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Shell completion: wef completion is described in the README (_WEF_COMPLETE=bash_source wef).",
+    epilog='Shell completion: eval "$(_WEF_COMPLETE=bash_source wef)"; zsh_source and fish_source for the others.',
 )
-def wef() -> None:
+@click.option("--config", metavar="FILE", default=None, help="The settings; may also follow the command.")
+def wef(config: str | None) -> None:
     """A Windows Event Forwarding collector for Linux that can say what it lost."""
+    if config is not None:
+        os.environ[VARIABLE] = config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -27,6 +27,7 @@ from collector.subscriptions.folder import SubscriptionSet, load_folder
 from collector.subscriptions.offers import delivery_url, make_offer
 from collector.subscriptions.subscription import Subscription
 from collector.wsman.messages import Offer
+from collector.wsman.xml import parse
 
 COLUMNS = ("name", "id", "version", "revision", "enabled", "type", "sources")
 
@@ -157,7 +158,7 @@ def _offer(subscription: Subscription, listener: ListenerSettings, word: str, is
 
 
 def _indented(query: str) -> str:
-    root = etree.fromstring(query)
+    root = parse(query)
     etree.indent(root)
     return etree.tostring(root, encoding="unicode")
 

@@ -53,7 +53,7 @@ def explain(error: ValidationError, model: type[BaseModel], at: Location = ()) -
     """Every finding of *error* about a *model* that stands at *at*, in the order of the fields."""
     found: list[Problem] = []
     for detail in error.errors(include_url=False):
-        location = (*at, *(part for part in detail["loc"] if part != "function-before"))
+        location = (*at, *detail["loc"])
         if detail["type"] == "problems":
             found.extend(((*location, *below), sentence) for below, sentence in detail["ctx"]["problems"])
         elif detail["type"] == "extra_forbidden":

@@ -111,6 +111,13 @@ class ListenerSettings(Settings):
                 values = {"authentication": ["certificate"], **values}
         return values
 
+    @field_validator("address", mode="before")
+    @classmethod
+    def _texts(cls, value: object) -> object:
+        if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            raise ValueError(f'{value!r} is neither an address, a list of them, nor "*"')
+        return value
+
     @property
     def addresses(self) -> tuple[str, ...]:
         return (self.address,) if isinstance(self.address, str) else tuple(self.address)

@@ -223,7 +223,7 @@ def _bracketed(host: str) -> str:
 
 def _address_of(request: web.BaseRequest) -> str:
     peer = request.get_extra_info("peername")
-    return str(peer[0]) if peer else ""
+    return str(peer[0]).partition("%")[0] if peer else ""  # without the zone of an IPv6 link
 
 
 def _refuse(reason: str, talk: _Conversation, error: SourceError) -> web.Response:

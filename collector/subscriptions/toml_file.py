@@ -98,6 +98,17 @@ class SubscriptionFile(Settings):
                 {"problems": [((), f'"{value}" is no UUID; write one such as "{uuid5(NAMESPACE, "example")}".')]},
             ) from error
 
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        match value:
+            case {"file": str(), **rest} if not rest:
+                return value
+            case list() if all(isinstance(host, str) for host in value):
+                return value
+            case _:
+                raise ValueError('sources is a list such as ["http://host:5985"], or { file = "hosts.txt" }')
+
     @model_validator(mode="after")
     def _one_query(self) -> SubscriptionFile:
         if self.query is not None and (self.select or self.suppress):

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lxml import etree
-
 from collector.errors import SourceError
 from collector.wsman import names
 from collector.wsman.duration import seconds
@@ -105,11 +103,10 @@ def read_header(element: Element | None, clean: Callable[[str], str]) -> tuple[H
         elif tag == BOOKMARK:
             bookmark = child
         elif tag not in _UNDERSTOOD and (child.get(_MUST_UNDERSTAND) or "").strip(BLANKS) in ("true", "1"):
-            name = etree.QName(child)
-            unknown.append((name.namespace or "", name.localname))
+            unknown.append(_split(tag))
     message_id = texts.get("message_id", "")
     if twice:
-        raise invalid(f"the header holds {_local(twice)} twice", message_id)
+        raise invalid(f"the header holds {_split(twice)[1]} twice", message_id)
     header = Header(
         action=texts.get("action", ""),
         message_id=message_id,
@@ -167,5 +164,7 @@ def _size(texts: Mapping[str, str], message_id: str) -> int | None:
     return int(text)
 
 
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2]
+def _split(tag: str) -> tuple[str, str]:
+    """Namespace and local name of lxml's ``{namespace}name``."""
+    namespace, _, name = tag.rpartition("}")
+    return namespace[1:], name

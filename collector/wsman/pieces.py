@@ -39,9 +39,9 @@ _HEAD = f'<w:Event Action="{names.EVENT_ITEM}"><![CDATA['
 _TAIL = "]]></w:Event>"
 _BETWEEN = _TAIL + _HEAD
 
-_MOST_NAMESPACES = 8192
-"""Characters of namespaces in scope at w:Events. They are written once more for each event that is taken alone, so
-a long list would make a small message large; Windows has five, 300 characters."""
+_MOST_NAMESPACES = 16 << 20
+"""Characters of namespaces in scope at w:Events, times events. They are written once more for each event that is
+taken alone, so a long list would make a small message cost seconds; Windows has five, 300 characters."""
 
 _REFERENCE = re.compile(ILLEGAL.pattern + "|&#(?:x[0-9a-fA-F]{1,40}|[0-9]{1,40});")
 _START = re.compile(r"<(?:([A-Za-z_][\w.-]{0,100}):)?Events(?:\s[^<>]*)?(?<!/)>")
@@ -90,8 +90,7 @@ def open_envelope(text: str, depth: int) -> Opened:
     events = _events(root)
     if events is None:
         return Opened(root, hidden=hidden)
-    if _size_of_namespaces(events) > _MOST_NAMESPACES:
-        raise XmlForbidden(f"more than {_MOST_NAMESPACES} characters of namespaces are declared around w:Events")
+    _bound_namespaces(events, len(events))
     return _collected(root, events, hidden)
 
 
@@ -184,8 +183,13 @@ def _events(root: Element, *, empty: bool = False) -> Element | None:
     return None if empty and (len(events) or events.text) else events
 
 
-def _size_of_namespaces(element: Element) -> int:
-    return sum(len(prefix or "") + len(uri) for prefix, uri in element.nsmap.items())
+def _bound_namespaces(events: Element, count: int) -> None:
+    """Refuse what would cost much more than it weighs. Raises ``XmlForbidden``."""
+    size = sum(len(prefix or "") + len(uri) for prefix, uri in events.nsmap.items())
+    if size * count > _MOST_NAMESPACES:
+        raise XmlForbidden(
+            f"{size} characters of namespaces are declared around {count} events; a few hundred are usual"
+        )
 
 
 def _collected(root: Element, events: Element, hidden: Hidden) -> Opened:
@@ -246,9 +250,11 @@ def _rescued(hidden: Hidden, depth: int) -> Opened | None:
     except XmlError:
         return None
     events = _events(root, empty=True)
-    if events is None or _size_of_namespaces(events) > _MOST_NAMESPACES:
+    if events is None:
         return None
-    whole = _each_alone(events, text[start.end() : end], prefix, depth)
+    body = text[start.end() : end]
+    _bound_namespaces(events, body.count(f"</{prefix}Event"))
+    whole = _each_alone(events, body, prefix, depth)
     return _collected(root, whole, hidden)
 
 

@@ -91,16 +91,16 @@ def write_subscription_end(
     message_id: str,
     operation_id: str = "",
     status: str = "SourceShuttingDown",
-    code: int | None = None,
-    text: str = "",
+    reason: tuple[int, str] | None = None,
 ) -> str:
-    """The source ends a subscription ([MS-WSMV] 4.6.5). With *code*, the WSManFault that tells why.
+    """The source ends a subscription ([MS-WSMV] 4.6.5). *reason* is the code and text of the WSManFault that tells why.
 
     *manager_id* is the source's own id of the subscription. It waits half a second for the answer.
     """
     header = _delivery_header(speaker, target, names.SUBSCRIPTION_END, message_id, operation_id, 0.5)
     fault = ""
-    if code is not None:
+    if reason is not None:
+        code, text = reason
         fault = (
             f'<f:WSManFault xmlns:f="{names.WSMAN_FAULT}" Code="{code}" Machine="{quoted(speaker.machine_id)}">'
             '<f:Message><f:ProviderFault provider="Unknown provider" path="Unknown path">'

@@ -92,6 +92,15 @@ def test_an_address_is_an_address(address: str) -> None:
     assert "is no address" in refused(**{**HTTPS, "address": address})["address"]
 
 
+@pytest.mark.parametrize("address", [5, ["127.0.0.1", 5], {"a": 1}, True])
+def test_an_address_of_another_kind_is_one_sentence(address: object) -> None:
+    """Not one for every form it might have had."""
+    found = refused(**{**HTTPS, "address": address})
+
+    assert list(found) == ["address"]
+    assert 'is neither an address, a list of them, nor "*"' in found["address"]
+
+
 def test_all_that_is_wrong_with_a_listener_is_said_at_once() -> None:
     """Address, mechanism and files are different mistakes."""
     assert set(refused(transport="https", address="here", authentication=["kerberos"])) == {
@@ -144,7 +153,7 @@ def test_settings_cannot_be_changed_afterwards() -> None:
     settings = CollectorSettings()
 
     with pytest.raises(ValidationError):
-        settings.state = Path("/elsewhere")
+        settings.__setattr__("state", Path("/elsewhere"))
 
 
 @pytest.mark.parametrize("revision", ["", "x" * 129, "a\nb"])

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from collector.query.evaluate import true_of
@@ -83,6 +85,9 @@ def plain(event: str) -> etree._Element:
     return root
 
 
+_PLAIN, _ELEMENT = plain(EVENT), etree.fromstring(EVENT)
+
+
 @pytest.mark.parametrize("text", COMMON)
 def test_the_evaluator_agrees_with_another_implementation(text: str) -> None:
     """lxml's XPath, on everything that XPath 1.0 and Windows mean the same way."""
@@ -117,6 +122,32 @@ def test_real_events_and_real_queries_agree_as_well(shared_data: Path) -> None:
             assert true_of(parse(clause.xpath), element) is expected, (clause, event)
             selected += bool(expected)
     assert selected > 20
+
+
+_NAMES = st.sampled_from(["System", "EventID", "Level", "Version", "EventData", "Data", "Provider", "@Name", "@*", "*"])
+_VALUES = st.sampled_from(["4624", "0", "2", "'3'", "'S-1-5-18'", "'LogonType'", "''", "3.0"])
+_COMPARED = st.builds(
+    "{}{}{}".format, _NAMES, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), st.one_of(_VALUES, _NAMES)
+)
+_PREDICATES = st.recursive(
+    st.one_of(_COMPARED, _NAMES, st.sampled_from(["1", "2", "position()=2"])),
+    lambda inner: st.one_of(
+        st.builds("({}) and {}".format, inner, inner),
+        st.builds("{} or ({})".format, inner, inner),
+        st.builds("{}[{}]".format, st.sampled_from(["System", "EventData", "Data", "*", "System/*"]), inner),
+        st.builds("{}[{}]/{}".format, st.sampled_from(["System", "EventData", "*"]), inner, _NAMES),
+    ),
+    max_leaves=6,
+)
+
+
+@given(_PREDICATES)
+@settings(max_examples=300, deadline=None)
+def test_made_up_expressions_agree_too(predicate: str) -> None:
+    """Where people do not think of looking: nested positions, comparisons of node sets, attributes of attributes."""
+    text = f"*[{predicate}]"
+
+    assert true_of(parse(text), _ELEMENT) is _PLAIN.xpath(f"boolean({text})"), text
 
 
 @pytest.mark.parametrize(

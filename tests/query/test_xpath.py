@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.query.xpath import Comparison, Every, Number, Path, QueryError, Some, Step, Text, parse, terms
 
@@ -72,6 +76,13 @@ def test_what_windows_does_not_take_is_refused_with_the_reason(text: str, senten
         parse(text)
 
     assert sentence in str(caught.value)
+
+
+@given(st.text(alphabet=st.sampled_from("*[]()@=!<>/'\"., aEdinort0x9Data\u00e9"), max_size=60))
+def test_any_text_is_an_expression_or_a_sentence(text: str) -> None:
+    """Whatever stands in a file or comes over the wire, nothing else is ever raised."""
+    with suppress(QueryError):
+        assert terms(parse(text)) >= 0
 
 
 def test_the_column_of_a_mistake_is_counted_from_one() -> None:

@@ -101,6 +101,7 @@ def test_pull_keeps_its_sources() -> None:
 
     assert read_toml(text).sources == ("http://a:5985", "b")
     assert read_toml(text).credentials == "dmz"
+    assert read_toml(f'type = "pull"\nsources = {{ file = "hosts.txt" }}\n{SMALLEST}').sources == ("file:hosts.txt",)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,7 @@ def test_pull_keeps_its_sources() -> None:
         ('name = "x"\nquery = "<QueryList><Query>"', 2, "at query: the query cannot be read"),
         ("name = ", 1, "here must stand a value"),
         (f'sources = ["a"]\n{SMALLEST}', None, 'at type: sources and credentials need type = "pull"'),
+        (f'type = "pull"\nsources = [1]\n{SMALLEST}', 2, "at sources: sources is a list such as"),
         (f'locale = "english please"\n{SMALLEST}', 1, "at locale:"),
         ('name = ""\n[[select]]\nchannel = "S"', 1, "at name:"),
     ],

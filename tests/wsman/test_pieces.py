@@ -134,7 +134,7 @@ def test_an_illegal_character_in_the_header_does_not_fail_the_batch() -> None:
         "a ]]> b",
         "<p:Event/>",
         "<Event a=b/>",
-        "x < y & z",
+        "x < y",
     ],
 )
 def test_a_broken_child_event_does_not_fail_its_neighbours(broken: str) -> None:
@@ -200,8 +200,8 @@ def test_the_events_of_another_namespace_are_not_sliced() -> None:
 
 def test_namespaces_around_the_events_are_bounded() -> None:
     """Each event that is taken alone writes them again: a small message would become gigabytes."""
-    many = "".join(f' xmlns:n{i}="urn:{i:0>20}"' for i in range(400))
-    text = batch(*['<Event xmlns="u"/>'] * 50).replace("<WS:Events>", f"<WS:Events{many}>")
+    many = "".join(f' xmlns:n{i}="urn:{i:0>20}"' for i in range(1000))
+    text = batch(*['<Event xmlns="u"/>'] * 1000).replace("<WS:Events>", f"<WS:Events{many}>")
 
     with pytest.raises(EnvelopeError, match="namespaces"):
         read_envelope(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,7 +92,7 @@ def test_an_enumerate_is_read() -> None:
 def test_a_subscription_end_keeps_the_sources_own_diagnosis() -> None:
     """Its WSManFault is the best explanation a collector ever gets."""
     text = write_subscription_end(
-        SPEAKER, TARGET, manager_id="m", message_id=MESSAGE_ID, status="SourceCancelling", code=5, text="no\n access"
+        SPEAKER, TARGET, manager_id="m", message_id=MESSAGE_ID, status="SourceCancelling", reason=(5, "no\n access")
     )
     message = read_envelope(text)
 
@@ -121,7 +123,8 @@ def test_an_end_needs_no_reply_to() -> None:
 @pytest.mark.parametrize("header", ["", "<s:Header/>", "<s:Header><x xmlns='u' s:mustUnderstand='1'/></s:Header>"])
 def test_identify_needs_no_header(header: str) -> None:
     """winrm id sends none, and what is there does not matter (R11-2, R11-3)."""
-    text = f'<s:Envelope xmlns:s="{names.SOAP}">{header}<s:Body><i:Identify xmlns:i="{names.IDENTITY}"/></s:Body></s:Envelope>'
+    body = f'<s:Body><i:Identify xmlns:i="{names.IDENTITY}"/></s:Body>'
+    text = f'<s:Envelope xmlns:s="{names.SOAP}">{header}{body}</s:Envelope>'
 
     assert read_envelope(text) == Identify()
 
@@ -302,7 +305,5 @@ def test_a_mutated_message_raises_nothing_but_its_own_error(text: str, cuts: lis
     for at, length, put in cuts:
         at %= len(text) + 1
         text = text[:at] + put + text[at + length :]
-    try:
+    with contextlib.suppress(EnvelopeError):
         read_envelope(text)
-    except EnvelopeError as error:
-        assert str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collector.wsman.messages import Delivery
+from collector.wsman.messages import Delivery, Heartbeat
 from collector.wsman.reader import read_envelope
 from collector.wsman.requests import (
     Speaker,
@@ -49,7 +49,9 @@ def test_heartbeats_are_the_captured_ones(shared_data: Path) -> None:
         operation_id="uuid:EA2EE566-2CC1-49A0-A726-BCE7DC356E22",
     ) == capture(shared_data, "heartbeat")
     tls = capture(shared_data, "heartbeat-tls-2018")
-    header = read_envelope(tls).header  # type: ignore[union-attr] - a heartbeat has one
+    message = read_envelope(tls)
+    assert isinstance(message, Heartbeat)
+    header = message.header
     assert (
         write_heartbeat(
             Speaker(header.machine_id, "uuid:33AE3D43-87F0-44BB-95DB-A61C383EF2EC"),
@@ -93,8 +95,7 @@ def test_a_subscription_end_and_its_end_are_the_captured_ones(shared_data: Path)
         message_id="uuid:21DF76D2-A1ED-4333-BEAB-378AFB012DEE",
         operation_id="uuid:50485065-8F54-44F2-8525-DBCBE293E317",
         status="SourceCancelling",
-        code=1717,
-        text="Windows Event Forward Plugin failed to read events.",
+        reason=(1717, "Windows Event Forward Plugin failed to read events."),
     ) == capture(shared_data, "subscription-end")
     assert write_end(
         message_id="uuid:3244F96B-8ECA-4A06-90DE-8A1DED23AB1F",

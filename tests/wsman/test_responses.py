@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_windows_acks_are_acks(shared_data: Path, name: str) -> None:
         ("fault-invalid-selectors", "w:InvalidSelectors", "UnexpectedSelectors"),
         ("fault-invalid-timeout-header", "a:InvalidMessageInformationHeader", None),
         ("fault-quota-max-concurrent", "w:InternalError", None),
-        ("fault-invalid-parameter-provider", "w:InvalidParameter", None),
+        ("fault-invalid-parameter-provider", "w:InvalidParameter", "InvalidValue"),
     ],
 )
 def test_faults_of_real_services_are_read(shared_data: Path, name: str, subcode: str, detail: str | None) -> None:
@@ -85,6 +86,5 @@ def test_a_mutated_answer_raises_nothing_but_its_own_error(at: int, length: int,
     """A collector may answer anything."""
     text = write_envelope(EnumerateResponse([OFFER], ["u"]), message_id="u", relates_to=None)
     at %= len(text)
-    with pytest.raises((EnvelopeError, ZeroDivisionError)):
+    with contextlib.suppress(EnvelopeError):
         read_response(text[:at] + put + text[at + length :])
-        raise ZeroDivisionError  # it could be read all the same
