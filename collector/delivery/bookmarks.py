@@ -39,7 +39,7 @@ def is_marker(events: Sequence[str], bookmark: str | None) -> bool:
     All three signs together: alone in its batch, the forwarder's own provider and section, and a
     bookmark that looks backward. An event 111 that somebody's log really holds lacks the last.
     """
-    if len(events) != 1 or bookmark is None or len(events[0]) > 4096:  # noqa: PLR2004 - the marker has 350 letters
+    if len(events) != 1 or bookmark is None or len(events[0]) > 4096:
         return False
     text = events[0]
     return bool(_MARKER.search(text) and _FORWARDER.search(text)) and wire.positions(bookmark).backward

@@ -25,8 +25,8 @@ from collector.routing.backoff import Backoff
 from collector.routing.letters import letters_of
 from collector.routing.match import Taking
 from collector.routing.packing import footprint
-from collector.routing.share import Share
-from collector.routing.spool import Spool, SpoolFull
+from collector.routing.share import Held, Share
+from collector.routing.spool import Spool, Spooled, SpoolFull
 from collector.routing.window import MOST_BYTES, Window, wave
 from collector.sinks.base import Sink, SinkUnavailable
 from collector.store.base import LaneState, Letter
@@ -48,19 +48,6 @@ class Bounds:
 
     queued: int = 2 * MOST_BYTES
     held: int = 4 * MOST_BYTES
-
-
-class _Held:
-    """A share in memory: until it is answered, and as long as it is being written."""
-
-    __slots__ = ("appending", "share", "since", "size", "writing")
-
-    def __init__(self, share: Share, since: float) -> None:
-        self.share = share
-        self.since = since
-        self.size = footprint(share.records)
-        self.writing = False
-        self.appending: asyncio.Future[int] | None = None  # on its way into the spool, or there
 
 
 class Lane:
@@ -89,10 +76,10 @@ class Lane:
         self._letters = letters
         self._clock = clock
         self._window = Window()
-        self._queue: deque[_Held] = deque()  # accepted, no write begun; empty while spooling
-        self._unanswered: dict[_Held, None] = {}  # in the order of their offers
+        self._queue: deque[Held] = deque()  # accepted, no write begun; empty while spooling
+        self._unanswered: dict[Held, None] = {}  # in the order of their offers
         self._held_bytes = 0
-        self._deliveries: set[asyncio.Task[None]] = set()
+        self._deliveries: dict[asyncio.Task[None], Held] = {}
         self._recovery: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._spooling = False
@@ -129,7 +116,7 @@ class Lane:
         if refusal is not None:
             self._refuse(share, refusal)
             return False
-        held = _Held(share, asyncio.get_running_loop().time())
+        held = Held(share, asyncio.get_running_loop().time())
         self._held_bytes += held.size
         self._unanswered[held] = None
         if self._spooling:
@@ -198,10 +185,10 @@ class Lane:
             held.writing = True
             self._window.enter(held.share.records)
             task = asyncio.create_task(self._deliver(held))
-            self._deliveries.add(task)
-            task.add_done_callback(self._deliveries.discard)
+            self._deliveries[task] = held
+            task.add_done_callback(self._deliveries.pop)
 
-    async def _deliver(self, held: _Held) -> None:
+    async def _deliver(self, held: Held) -> None:
         """Write one share. However late it succeeds, its spooled copy is then not needed."""
         safe = await self._survive(self._write(held.share.records))
         held.writing = False
@@ -289,7 +276,7 @@ class Lane:
         if self._recovery is None and not self._stopping.is_set():
             self._recovery = asyncio.create_task(self._recover(), name=f"lane-{self.name}")
 
-    def _append(self, held: _Held) -> None:
+    def _append(self, held: Held) -> None:
         try:
             held.appending = self._spool.append(held.share.records)
         except SpoolFull as refusal:
@@ -299,7 +286,7 @@ class Lane:
         self._appending += 1
         held.appending.add_done_callback(functools.partial(self._appended, held))
 
-    def _appended(self, held: _Held, future: asyncio.Future[int]) -> None:
+    def _appended(self, held: Held, future: asyncio.Future[int]) -> None:
         self._appending -= 1
         error = None if future.cancelled() else future.exception()
         if error is None:
@@ -309,7 +296,7 @@ class Lane:
             self._note(str(error))
             self._answer(held, error if isinstance(error, Backpressure) else Backpressure("state", str(error)))
 
-    def _answer(self, held: _Held, refusal: Backpressure | None = None) -> None:
+    def _answer(self, held: Held, refusal: Backpressure | None = None) -> None:
         """Confirm or refuse, once: the first answer stands."""
         if held not in self._unanswered:
             return
@@ -359,13 +346,16 @@ class Lane:
         """Write the first shares of the spool and remove them; how many there were. Raises at the first trouble."""
         spooled = await self._spool.oldest(most, MOST_BYTES)
         admitted = spooled[: len(wave(share.records for share in spooled))]
-        outcomes = await asyncio.gather(*(self._survive(self._write(share.records)) for share in admitted))
-        safe = [share.position for share, outcome in zip(admitted, outcomes, strict=True) if outcome]
-        if safe:
-            await self._spool.remove(safe)
-        if len(safe) < len(admitted):
+        outcomes = await asyncio.gather(*(self._survive(self._deliver_spooled(share)) for share in admitted))
+        if not all(outcomes):
             raise SinkUnavailable(self._trouble)
-        return len(safe)
+        return len(outcomes)
+
+    async def _deliver_spooled(self, share: Spooled) -> bool:
+        """Write one and remove it at once: when a stop interrupts the others, this one is not repeated."""
+        await self._write(share.records)
+        await self._spool.remove([share.position])
+        return True
 
     def _recovered(self, drained: int) -> None:
         if self._failing:
@@ -396,8 +386,11 @@ class Lane:
             self._timer.cancel()
         tasks = self._tasks()
         for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            held = self._deliveries.get(task)
+            if held is None or held.writing:  # else the sink has it, and its spooled copy is just being removed
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [*self._deliveries, *([self._recovery] if self._recovery is not None else [])]

@@ -8,7 +8,9 @@ import pytest
 
 from collector.config.settings import Limits
 from collector.errors import Backpressure
-from collector.wsman.messages import Message, Reply
+from collector.model import Caller
+from collector.subscriptions.folder import SubscriptionSet
+from collector.subscriptions.subscription import Subscription
 from tests.delivery.conversation import ID, bookmark, event
 from tests.listener.speaking import HEARTBEAT, IDENTIFY, UTF8, corridor_in, enumerate_, envelope, listening
 
@@ -184,18 +186,21 @@ async def test_refusals_of_the_exchange_are_faults_with_status_500(tmp_path: Pat
     assert b"DeliveryRefused" in foreign.body
 
 
+class Broken(SubscriptionSet):
+    """As if we had made a mistake."""
+
+    def offered_to(self, caller: Caller) -> list[Subscription]:
+        raise ZeroDivisionError
+
+
 async def test_our_own_fault_carries_an_incident_id_and_ends_nothing(tmp_path: Path) -> None:
     """Whoever calls about it can be found in the log."""
     corridor = corridor_in(tmp_path)
-
-    async def broken(message: Message, *rest: object) -> Reply:
-        raise ZeroDivisionError
-
-    answer_before, corridor.exchange.answer = corridor.exchange.answer, broken  # type: ignore[method-assign]
+    good, corridor.subscriptions = corridor.subscriptions, Broken()
     async with listening(corridor) as place:
         talk = await place.call()
         answer = await talk.post(enumerate_())
-        corridor.exchange.answer = answer_before  # type: ignore[method-assign]
+        corridor.subscriptions = good
         after = await talk.post(enumerate_())
 
     assert answer.status == 500
