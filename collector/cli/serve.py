@@ -12,6 +12,7 @@ from collector.app import Collector
 from collector.cli.output import config_option
 from collector.cli.settings import load_settings
 from collector.config.settings import CollectorSettings
+from collector.errors import OperatorError
 
 
 @click.command()
@@ -22,6 +23,8 @@ def command(config: str | None) -> None:
     SIGTERM and Ctrl-C drain it and end it with 0; SIGHUP reads the subscriptions again.
     """
     settings = load_settings(config)
+    if not settings.listeners:
+        raise OperatorError("There is no listener, so no source can come; add [listeners.NAME] to the settings.")
     telemetry.configure(settings.log.level, settings.log.format)
     asyncio.run(serve(settings))
 
