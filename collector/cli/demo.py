@@ -19,7 +19,7 @@ import click
 from collector import telemetry
 from collector.app import Collector
 from collector.cli.output import print_json
-from collector.cli.screen import Screen
+from collector.cli.screen import Screen, called
 from collector.cli.settings import load_settings
 from collector.cli.tls import make_lab
 from collector.config.settings import CollectorSettings
@@ -87,9 +87,10 @@ def command(seconds: float | None, state: Path | None) -> None:
     settings = _prepare(folder)
     with (folder / "demo.log").open("a", encoding="utf-8") as log:
         telemetry.configure("info", "json", log)
-        verdict, stored = asyncio.run(_play(settings, folder, seconds))
+        verdict, stored, ended = asyncio.run(_play(settings, folder, seconds))
     _say_what_next(folder)
-    ok = verdict.ok and stored == verdict.sent
+    whole = verdict.ok or (ended and verdict.refused == 0 and verdict.acknowledged == verdict.sent)
+    ok = whole and stored == verdict.sent
     print_json({
         "ok": ok, "sent": verdict.sent, "acknowledged": verdict.acknowledged, "stored": stored,
         "duplicates": verdict.duplicates, "refused": verdict.refused, "seconds": round(verdict.seconds, 3),
@@ -121,8 +122,8 @@ def _prepare(folder: Path) -> CollectorSettings:
     return load_settings(str(file))
 
 
-async def _play(settings: CollectorSettings, folder: Path, seconds: float | None) -> tuple[Verdict, int]:
-    """Run both sides to the end; the fleet's verdict, and how many events the store gained."""
+async def _play(settings: CollectorSettings, folder: Path, seconds: float | None) -> tuple[Verdict, int, bool]:
+    """Run both sides; the fleet's verdict, how many events the store gained, whether Ctrl-C ended it."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -146,7 +147,7 @@ async def _play(settings: CollectorSettings, folder: Path, seconds: float | None
             verdict = await run_fleet(options, screen.progress, stop=stop)
     finally:
         await collector.stop("the demo is over")
-    return verdict, count(events, SearchQuery()) - before
+    return verdict, count(events, SearchQuery()) - before, stop.is_set()
 
 
 def _free_ports(number: int) -> Sequence[int]:
@@ -160,12 +161,13 @@ def _free_ports(number: int) -> Sequence[int]:
 
 def _say_what_next(folder: Path) -> None:
     config = f"--config {shlex.quote(str(folder / 'collector.toml'))}"
+    wef = called()
     click.echo(f"""
 Everything is in {folder}. What to type next:
 
-  wef events search {config} --limit 5
-  wef events search {config} --event-id 4625 --format xml
-  wef sources list {config}
-  wef bookmarks list {config}
-  wef serve {config}      # the same collector, without the fleet
+  {wef} events search {config} --limit 5
+  {wef} events search {config} --event-id 4625 --format xml
+  {wef} sources list {config}
+  {wef} bookmarks list {config}
+  {wef} serve {config}      # the same collector, without the fleet
 """)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 import time
 from collections import Counter, deque
 from pathlib import Path
@@ -24,6 +27,11 @@ LOOK = 0.5  # seconds between two looks into the store
 LINE = 5.0  # seconds between two lines where there is no terminal
 NEWEST, BUSIEST = 8, 6
 SPAN = 10  # looks over which the rate is averaged
+
+
+def called() -> str:
+    """How this program can be called again from here: by its name if that is on the PATH, else by its path."""
+    return "wef" if shutil.which("wef") else shlex.quote(str(Path(sys.argv[0]).absolute()))
 
 
 class Screen:
@@ -85,7 +93,9 @@ class Screen:
             f"   {progress.subscribed} of {progress.sources} sources push over HTTPS with client certificates\n",
             f"{self._stored} events stored   {self._rate():.0f} events/s   {progress.acknowledged} acknowledged",
         )
-        end = Text(f"\nCtrl-C drains and ends. Meanwhile: wef events tail --config {self._folder}/collector.toml")
+        end = Text(
+            f"\nCtrl-C drains and ends. Meanwhile: {called()} events tail --config {self._folder}/collector.toml"
+        )
         return Group(head, Text(), self._busiest(), Text(), self._latest(), end)
 
     def _busiest(self) -> Table:

@@ -185,6 +185,7 @@ class Fleet:
         try:
             while not (happenings.done() and all(source.settled for source in self._expected())):
                 if happenings.done():
+                    self._complete = happenings.result()
                     for conversation in conversations:
                         conversation.flush()
                 if self._sum("acknowledged") != acknowledged:
@@ -202,7 +203,7 @@ class Fleet:
     def _hopeless(self, left: float | None) -> bool:
         """Whether to give up: nothing but failures for long, or no end soon after being told to stop."""
         now = self._clock.monotonic()
-        if left is not None and now - left > LAST_WORDS:
+        if left is not None and (now - left > LAST_WORDS or not self._logged):
             self.notes.append("It was stopped before everything was acknowledged.")
             return True
         if self._failing_since is not None and now - self._failing_since > self._options.give_up:
@@ -222,7 +223,9 @@ class Fleet:
         else:
             events = made_up(self._machines, logs, self._clock)
             rate = rate or len(self._machines)
-        return await unfold(events, Pace(self._clock, rate, self._options.duration), stop, count)
+        whole = await unfold(events, Pace(self._clock, rate, self._options.duration), stop, count)
+        # made-up events without a duration have no end, so being told to stop cuts nothing short
+        return whole or (self._options.events is None and self._options.duration is None)
 
     def _expected(self) -> Iterator[Source]:
         return (source for name, source in self.sources.items() if name not in self._barred)

@@ -115,7 +115,7 @@ class Reading:
         if (self._pending or self._dropped > self._dropped_told) and (self._full or self.hurry or now >= due):
             return self._close()
         beat = self._spoken + (max(self.offer.heartbeat, SHORTEST_BEAT) if self.offer.heartbeat else inf)
-        if now >= beat and not self._pending:
+        if now >= beat:  # something is sent within the interval, even while a batch waits for company (R10.2.5-2)
             return Beat()
         return Wait(max(0.0, min(due, beat) - now) if self._pending else beat - now)
 

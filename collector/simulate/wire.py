@@ -121,7 +121,7 @@ class Wire:
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise NotTrusted(f"{self._url}: the TLS handshake failed: {error}") from error
         except aiohttp.ClientConnectorError as error:
-            raise NotConnected(f"{self._url}: {error}") from error
+            raise NotConnected(f"{self._url}: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{self._url}: {error or type(error).__name__}") from error
 

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector import telemetry
 from collector.errors import Backpressure
@@ -158,6 +159,21 @@ async def test_a_sink_that_is_down_is_asked_again_only_after_a_pause(tmp_path: P
 
         assert sink.called == ["a"]
         assert setting.state == "spooling"
+
+
+async def test_a_sink_that_was_not_asked_again_has_not_recovered(tmp_path: Path) -> None:
+    """An empty spool is no sign of life when it could take nothing: the log must not say that all is well."""
+    sink = ScriptedSink("down")
+    with capture_logs() as log:
+        async with Setting(tmp_path, sink, spool=0) as setting:
+            with pytest.raises(Backpressure):
+                await setting.offer(records("a")).settled()
+            await eventually(lambda: setting.state == "delivering")
+            said_early = [line["event"] for line in log]
+            await setting.offer(records("a")).settled()
+
+    assert said_early == ["sink unavailable, spooling"]
+    assert [line["event"] for line in log] == ["sink unavailable, spooling", "sink has everything again"]
 
 
 async def test_a_dead_lane_delays_no_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -171,13 +172,16 @@ class ScriptedCollector:
 
 
 @contextlib.asynccontextmanager
-async def collecting(collector: ScriptedCollector, port: int = 0) -> AsyncIterator[ScriptedCollector]:
-    """*collector* listening on a loopback port; its url is set."""
+async def collecting(
+    collector: ScriptedCollector, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedCollector]:
+    """*collector* listening on a loopback port, with *tls* as localhost; its url is set."""
     runner = web.ServerRunner(web.Server(collector.handle, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
-    collector.url = f"http://127.0.0.1:{runner.addresses[0][1]}/wsman/SubscriptionManager/WEC"
+    start = "https://localhost" if tls is not None else "http://127.0.0.1"
+    collector.url = f"{start}:{runner.addresses[0][1]}/wsman/SubscriptionManager/WEC"
     try:
         yield collector
     finally:
@@ -228,7 +232,7 @@ def _soap(text: str, status: int = 200) -> web.Response:
 
 def _item(offer: Offering, url: str) -> str:
     nil = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-    address = url.replace("http:", "HTTP:").replace("SubscriptionManager/WEC", f"subscriptions/{offer.identifier}/1")
+    address = url.replace("http", "HTTP").replace("SubscriptionManager/WEC", f"subscriptions/{offer.identifier}/1")
     end = (
         f"<a:Address>{address}</a:Address><a:ReferenceProperties><e:Identifier>{offer.identifier}</e:Identifier>"
         "</a:ReferenceProperties>"
