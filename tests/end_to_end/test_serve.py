@@ -13,6 +13,8 @@ import pytest
 
 from tests.end_to_end.stage import Stage, json_lines, wef
 
+pytestmark = pytest.mark.slow  # each test starts a collector in a process of its own
+
 CLIENTS = ["ws-0001.lab.example", "ws-0002.lab.example"]
 SINKS = """
 [sinks.events]
@@ -144,7 +146,6 @@ def test_a_broken_subscription_stops_the_start_with_78(tmp_path: Path) -> None:
     assert "Did you mean" in done.stderr
 
 
-@pytest.mark.slow
 def test_the_demonstration_ends_with_a_good_verdict(tmp_path: Path) -> None:
     """The first minute of every user."""
     done = wef("demo", "--seconds", "3", "--state", str(tmp_path / "demo"), folder=tmp_path)

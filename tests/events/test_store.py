@@ -6,7 +6,9 @@ import asyncio
 import os
 import resource
 import sqlite3
-import stat
+import subprocess
+import sys
+import tempfile
 from array import array
 from datetime import timedelta
 from pathlib import Path
@@ -313,15 +315,27 @@ async def test_many_days_at_once_stay_within_the_open_files(tmp_path: Path) -> N
     assert ids(tmp_path) == in_order(events)
 
 
-@pytest.mark.skipif(
-    os.geteuid() == 0, reason="root may write everywhere; run the tests as an ordinary user to see this"
-)
-def test_search_works_in_a_folder_it_may_not_write(tmp_path: Path) -> None:
+SEARCH_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from collector.events.filters import SearchQuery
+from collector.events.search import search
+if os.geteuid() == 0:  # root may write everywhere
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+assert not os.access(sys.argv[1], os.W_OK)
+print(*(found.id for found in search(Path(sys.argv[1]), SearchQuery())))
+"""
+
+
+def test_search_works_in_a_folder_it_may_not_write() -> None:
     """Evidence is read from a read-only mount, too."""
     event = made(1)
-    asyncio.run(store_all(tmp_path, records([event])))
-    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    try:
-        assert ids(tmp_path) == [event.id]
-    finally:
-        tmp_path.chmod(stat.S_IRWXU)
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders let nobody but their owner in
+        folder = Path(name)
+        asyncio.run(store_all(folder, records([event])))
+        folder.chmod(0o555)
+        try:
+            done = subprocess.run([sys.executable, "-c", SEARCH_AS_NOBODY, name], capture_output=True, text=True)
+        finally:
+            folder.chmod(0o700)
+    assert done.stdout.split() == [event.id], done.stderr
