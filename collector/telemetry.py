@@ -8,10 +8,13 @@ that an unauthenticated peer can choose.
 from __future__ import annotations
 
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from collector.clock import Clock, SystemClock
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 _log: Any = structlog.get_logger("wef")
@@ -29,6 +32,32 @@ def _histogram(name: str, text: str, *labels: str) -> Histogram:
     return Histogram(name, text, labels, registry=REGISTRY)
 
 
+class Ration:
+    """A structlog processor: of lines with the same words, so many in so many seconds, and a count of the rest.
+
+    Anybody who can connect can cause a refusal, and nobody shall fill a disk with them. The words
+    are our own and few, so what is remembered is bounded; metrics count everything.
+    """
+
+    def __init__(self, most: int = 20, seconds: float = 10.0, clock: Clock | None = None) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock or SystemClock()
+        self._windows: dict[str, tuple[float, int]] = {}  # words -> begin, lines since then
+
+    def __call__(self, logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        words, now = str(line["event"]), self._clock.monotonic()
+        begin, count = self._windows.get(words, (now, 0))
+        if now - begin >= self._seconds:
+            if count > self._most:
+                line["suppressed_before"] = count - self._most
+            begin, count = now, 0
+        self._windows[words] = (begin, count + 1)
+        if count >= self._most:
+            raise structlog.DropEvent
+        return line
+
+
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Send log lines to *stream* (stderr). *style* is json, console, or auto: json when that is no terminal."""
     stream = stream or sys.stderr
@@ -37,6 +66,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal)
     structlog.configure(
         processors=[
+            Ration(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([structlog.processors.format_exc_info] if as_json else []),
