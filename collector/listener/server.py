@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import asyncio.sslproto
 import logging
 import socket
 import ssl
@@ -17,12 +16,10 @@ from collector.config.settings import Limits, ListenerSettings
 from collector.errors import OperatorError
 from collector.listener.connection import Connection, Server, Turnstile
 from collector.listener.door import Door
+from collector.listener.frugal import be_frugal
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: after a restart every source comes back within seconds."""
-TLS_BUFFER = 64 * 1024
-"""asyncio keeps one receive buffer of this size for each TLS connection; its default of 256 KiB
-costs 2.5 GB for ten thousand sources, and 64 KiB costs a tenth of the throughput (dependencies.md 4.1)."""
 CANNOT_LISTEN = 69
 
 
@@ -111,7 +108,7 @@ def tls_context(name: str, settings: ListenerSettings) -> ssl.SSLContext:
     The certificate is optional in the handshake so that a caller without one gets a 401 that
     says why, and so that Identify can be answered; the gate lets nobody else in.
     """
-    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
+    be_frugal()
     assert settings.certificate is not None, "the settings demand a certificate for https"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
