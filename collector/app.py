@@ -9,6 +9,7 @@ import asyncio
 import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from collector import __version__, telemetry
@@ -20,12 +21,13 @@ from collector.delivery.exchange import Exchange
 from collector.delivery.receiver import Receiver
 from collector.errors import Backpressure, OperatorError
 from collector.evidence.presence import Presences, state_of
-from collector.listener.connection import Turnstile
 from collector.listener.door import Door
 from collector.listener.monitoring import Monitoring
 from collector.listener.server import Listener
+from collector.listener.turnstile import Turnstile
 from collector.routing.lane import Lane
 from collector.routing.match import Taking
+from collector.routing.replay import Replay
 from collector.routing.router import Router
 from collector.routing.spool import Spool
 from collector.sinks.base import Surroundings
@@ -36,11 +38,17 @@ from collector.subscriptions.folder import SubscriptionSet, load_folder
 
 HOUSEKEEPING = 1.0
 """Seconds between two rounds: how stale ``wef sources`` and the free-space check may be."""
+REPLAYS = 0.4
+"""Seconds between two looks for letters that are wanted: ``wef letters replay`` is answered within one."""
 
 
 def new_id() -> str:
     """A fresh message id, as Windows writes them."""
     return f"uuid:{str(uuid4()).upper()}"
+
+
+def _hear(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    telemetry.loop_trouble(str(context.get("message", "")), context.get("exception"))
 
 
 class Health:
@@ -98,6 +106,7 @@ class Collector:
             await self._stack.aclose()
             raise
         self._ready = True
+        asyncio.get_running_loop().set_exception_handler(_hear)
         telemetry.ready(__version__)
 
     async def stop(self, reason: str) -> None:
@@ -114,12 +123,23 @@ class Collector:
         telemetry.stopped(self._clock.monotonic() <= deadline)
 
     async def reload(self) -> None:
-        """Read the subscriptions again: all of them, or none when one is broken."""
+        """Read subscriptions, certificates, keys, CAs and CRLs again: all of them, or none when one is broken.
+
+        No connection is dropped. Open ones are looked at again with their next request, so a
+        certificate that was revoked meanwhile gets no further.
+        """
         try:
-            self._subscriptions = await asyncio.to_thread(self._load_subscriptions)
+            subscriptions = await asyncio.to_thread(self._load_subscriptions)
+            renewed = [
+                (listener, listener.fresh_context(), self._gate(self._settings.listeners[name]))
+                for name, listener in self._listeners.items()
+            ]
         except OperatorError as error:
             telemetry.reload_refused(str(error))
             return
+        self._subscriptions = subscriptions
+        for listener, context, gate in renewed:
+            listener.renew(context, gate)
         telemetry.subscriptions_loaded(self._enabled(), reloaded=True)
 
     async def _build(self) -> None:
@@ -149,6 +169,7 @@ class Collector:
             new_id=new_id,
         )
         await self._keep_house()
+        await self._offer_letters()
         await self._start_monitoring()
         await self._start_listeners(exchange)
 
@@ -199,6 +220,26 @@ class Collector:
             await self._save()
 
         self._stack.push_async_callback(end)
+
+    async def _offer_letters(self) -> None:
+        """One task that offers letters to their lanes when somebody asks for it."""
+        task = asyncio.create_task(self._replays(), name="letters")
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._stack.push_async_callback(end)
+
+    async def _replays(self) -> None:
+        replay = Replay(self._store, {lane.name: lane for lane in self._lanes})
+        while True:
+            await asyncio.sleep(REPLAYS)
+            try:
+                while await replay.round():
+                    pass
+            except Backpressure as error:
+                self._health.report(str(error))
 
     async def _rounds(self) -> None:
         while True:

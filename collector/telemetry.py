@@ -95,6 +95,7 @@ _bookmarks_kept = _counter(
 _refused_connections = _counter(
     "wef_connections_refused", "Connections closed at once because of a limit", "listener", "limit"
 )
+_failed_handshakes = _counter("wef_handshakes_failed", "TLS handshakes that made no connection", "listener")
 _connections = _gauge("wef_connections", "Open connections, by listener", "listener")
 
 REFUSALS = frozenset({
@@ -171,9 +172,15 @@ def presence_full(most: int) -> None:
     _log.error("more sources than can be listed; they are served, but not shown", most=most)
 
 
-def tls_refused(listener: str, address: str, reason: str) -> None:
-    """A handshake ended without a connection; Windows drops its first one now and then (protocol.md 3.6)."""
-    _log.debug("handshake ended", listener=listener, address=address, reason=reason[:200])
+def handshake_failed(listener: str, address: str, reason: str) -> None:
+    """Windows drops its first handshake now and then and comes again at once (protocol.md 3.6): no warning."""
+    _failed_handshakes.labels(listener).inc()
+    _log.info("handshake failed", listener=listener, address=address, reason=reason[:200])
+
+
+def loop_trouble(text: str, error: BaseException | None) -> None:
+    """What asyncio caught and nobody was there to hear: at the descriptor limit it waits and tries again."""
+    _log.warning("event loop", text=text[:200], error=repr(error)[:300])
 
 
 def connection_refused(listener: str, address: str, limit: str) -> None:
@@ -194,6 +201,7 @@ def connection_closed(listener: str) -> None:
 _delivered = _counter("wef_sink_delivered", "Records that a sink confirmed", "sink")
 _rejected = _counter("wef_sink_rejected", "Records that a sink will never take (dead letters)", "sink")
 _dropped_by_lane = _counter("wef_sink_dropped", "Records dropped by a sink that is not required", "sink")
+_replayed = _counter("wef_letters_replayed", "Letters offered again, by what became of them", "sink", "outcome")
 _queued = _gauge("wef_sink_queued", "Records a lane holds in memory", "sink")
 _spooled = _gauge("wef_sink_spool_bytes", "Bytes in a lane's spool", "sink")
 _lane_up = _gauge("wef_sink_up", "1 while a lane delivers, 0 while it spools or is full", "sink")
@@ -206,6 +214,14 @@ def sink_delivered(sink: str, records: int) -> None:
 def sink_rejected(sink: str, records: int, reason: str) -> None:
     _rejected.labels(sink).inc(records)
     _log.error("records rejected, kept as letters", sink=sink, records=records, reason=reason[:300])
+
+
+def letters_replayed(sink: str, delivered: int, returned: int, trouble: str) -> None:
+    """Letters that somebody asked for were offered again. *trouble*: why the sink could not be reached, or ``""``."""
+    _replayed.labels(sink, "delivered").inc(delivered)
+    _replayed.labels(sink, "returned").inc(returned)
+    say = _log.warning if trouble or returned else _log.info
+    say("letters offered again", sink=sink, delivered=delivered, returned=returned, trouble=trouble[:300])
 
 
 def sink_dropped(sink: str, records: int) -> None:

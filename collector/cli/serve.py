@@ -1,4 +1,4 @@
-"""``wef serve``: the collector in the foreground. SIGTERM drains, SIGHUP reads the subscriptions again."""
+"""``wef serve``: the collector in the foreground. SIGTERM drains, SIGHUP reads files again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collector.errors import OperatorError
 def command(config: str | None) -> None:
     """Run the collector in the foreground.
 
-    SIGTERM and Ctrl-C drain it and end it with 0; SIGHUP reads the subscriptions again.
+    SIGTERM and Ctrl-C drain it and end it with 0; SIGHUP reads subscriptions and certificates again.
     """
     settings = load_settings(config)
     if not settings.listeners:

@@ -1,4 +1,4 @@
-"""One TCP connection: counted, and closed when it says nothing in time.
+"""One HTTP connection: it has a place at the turnstile, and its headers must come in time.
 
 This subclasses two private spots of aiohttp, ``RequestHandler`` and how ``Server`` makes
 one (dependencies.md 2.1); ``tests/listener`` pins them.
@@ -7,84 +7,62 @@ one (dependencies.md 2.1); ``tests/listener`` pins them.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from collector import telemetry
-from collector.config.settings import Limits
-
-
-@dataclass(slots=True)
-class Turnstile:
-    """Counts the connections of all listeners, in all and by address."""
-
-    limits: Limits
-    open: int = 0
-    by_address: Counter[str] = field(default_factory=Counter)
-
-    def enter(self, address: str) -> str | None:
-        """Count one more; the name of the limit that forbids it, or None."""
-        if self.open >= self.limits.connections:
-            return "connections"
-        if self.by_address[address] >= self.limits.connections_per_address:
-            return "connections_per_address"
-        self.open += 1
-        self.by_address[address] += 1
-        return None
-
-    def leave(self, address: str) -> None:
-        self.open -= 1
-        self.by_address[address] -= 1
-        if not self.by_address[address]:
-            del self.by_address[address]
+from collector.listener.turnstile import Seat, Turnstile
 
 
 class Connection(RequestHandler):
-    """aiohttp's handler of one connection, with a place at the turnstile and a first deadline."""
+    """aiohttp's handler of one connection. *seat* is its place, when it already has one."""
 
-    def __init__(self, server: Server, **options: Any) -> None:
+    def __init__(self, server: Server, seat: Seat | None, **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
-        self._address: str | None = None
-        self._first_deadline: asyncio.TimerHandle | None = None
+        self._seat = seat
+        self._header_deadline: asyncio.TimerHandle | None = None
+        self._serving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
-        forbidden = self._server.turnstile.enter(address)
+        if self._seat is None:
+            self._seat = self._server.turnstile.enter(self._server.name, peer_address(transport))
         super().connection_made(transport)
-        if forbidden is not None:
-            telemetry.connection_refused(self._server.name, address, forbidden)
-            self._abort(transport)
-            return
-        self._address = address
-        telemetry.connection_opened(self._server.name)
-        loop = asyncio.get_running_loop()
-        seconds = self._server.turnstile.limits.header_time
-        # a connection that never sends a request line: scanners, health checks, slow headers
-        self._first_deadline = loop.call_later(seconds, self._abort, transport)
+        if self._seat is None:
+            abort(transport)
+        else:  # a connection that never says anything: scanners, health checks
+            self._expect_header()
 
-    def arrived(self) -> None:
-        """A complete request header is here."""
-        if self._first_deadline is not None:
-            self._first_deadline.cancel()
-            self._first_deadline = None
+    def data_received(self, data: bytes) -> None:
+        if self._header_deadline is None and not self._serving:
+            self._expect_header()  # the first bytes of a further request: the rest must follow as soon
+        super().data_received(data)
+
+    def begin(self) -> None:
+        """A complete request header is here, and being served."""
+        self._serving = True
+        if self._header_deadline is not None:
+            self._header_deadline.cancel()
+            self._header_deadline = None
+
+    def end(self) -> None:
+        """The request is answered; the connection may be idle for long."""
+        self._serving = False
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.arrived()
-        if self._address is not None:
-            self._server.turnstile.leave(self._address)
-            telemetry.connection_closed(self._server.name)
-            self._address = None
+        self.begin()
+        if self._seat is not None:
+            self._seat.leave()
         super().connection_lost(exc)
 
-    def _abort(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+    def _expect_header(self) -> None:
+        seconds = self._server.turnstile.limits.header_time
+        self._header_deadline = asyncio.get_running_loop().call_later(seconds, self._too_slow)
+
+    def _too_slow(self) -> None:
+        if self.transport is not None:
+            abort(self.transport)
 
 
 class Server(web.Server):
@@ -97,4 +75,19 @@ class Server(web.Server):
         self._options = options
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, loop=asyncio.get_running_loop(), **self._options)
+        return self.connection(None)
+
+    def connection(self, seat: Seat | None) -> Connection:
+        """The handler of a new connection, which may have its place already."""
+        return Connection(self, seat, loop=asyncio.get_running_loop(), **self._options)
+
+
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """The peer's IP address, without port and without the zone of an IPv6 link; ``""`` when it is gone."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]).partition("%")[0] if peer else ""
+
+
+def abort(transport: asyncio.BaseTransport) -> None:
+    assert isinstance(transport, asyncio.Transport)
+    transport.abort()

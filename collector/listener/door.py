@@ -24,6 +24,7 @@ from collector.config.settings import Limits, ListenerSettings
 from collector.delivery.exchange import Arrival, Exchange
 from collector.errors import Backpressure, SourceError
 from collector.listener.body import TOO_LARGE, BodyError, body_of
+from collector.listener.connection import peer_address
 from collector.model import Caller
 from collector.wsman.messages import Delivery, Fault, Identify, Message, NoContent, Reply
 from collector.wsman.payload import Payload, PayloadError, close_payload, open_payload
@@ -69,6 +70,11 @@ class Door:
         self._exchange = exchange
         self._new_id = new_id
         self._visitors: WeakKeyDictionary[object, Visitor] = WeakKeyDictionary()
+
+    def renew(self, gate: Gate) -> None:
+        """Ask *gate* from now on, also about connections that are open: their certificates may be revoked."""
+        self._gate = gate
+        self._visitors = WeakKeyDictionary()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Never raises but for a connection that is gone; our own faults get an incident id."""
@@ -194,7 +200,9 @@ class Door:
         visitor = self._visitors.get(key)
         if visitor is None:
             certificate = ssl_object.getpeercert(True) if ssl_object is not None else None
-            visitor = Visitor(_address_of(request), ssl_object is not None, certificate)
+            visitor = Visitor(
+                peer_address(request.transport) if request.transport else "", ssl_object is not None, certificate
+            )
             self._visitors[key] = visitor
         return visitor
 
@@ -219,11 +227,6 @@ def _host_and_port(url: str) -> tuple[str, int | None] | None:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _address_of(request: web.BaseRequest) -> str:
-    peer = request.get_extra_info("peername")
-    return str(peer[0]).partition("%")[0] if peer else ""  # without the zone of an IPv6 link
 
 
 def _refuse(reason: str, talk: _Conversation, error: SourceError) -> web.Response:

@@ -12,11 +12,14 @@ from typing import Any
 from aiohttp import web
 
 from collector import telemetry
+from collector.auth.gate import Gate
 from collector.config.settings import Limits, ListenerSettings
 from collector.errors import OperatorError
-from collector.listener.connection import Connection, Server, Turnstile
+from collector.listener.connection import Connection, Server
 from collector.listener.door import Door
 from collector.listener.frugal import be_frugal
+from collector.listener.handshake import Handshake
+from collector.listener.turnstile import Turnstile
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: after a restart every source comes back within seconds."""
@@ -34,11 +37,12 @@ class Listener:
         self._turnstile = turnstile
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
+        self._context: ssl.SSLContext | None = None
         self.addresses: list[tuple[str, int]] = []
 
     async def start(self) -> None:
         """Listen. Raises ``OperatorError`` for a taken port or an unusable certificate."""
-        context = tls_context(self._name, self._settings) if self._settings.transport == "https" else None
+        self._context = self.fresh_context()
         self._http = Server(
             self._name,
             self._handle,
@@ -51,7 +55,16 @@ class Listener:
             logger=_quiet_logger(),
         )
         for address in self._settings.addresses:
-            await self._listen(address, context)
+            await self._listen(address)
+
+    def fresh_context(self) -> ssl.SSLContext | None:
+        """The TLS context that the settings' files make just now; None for plain HTTP. Raises ``OperatorError``."""
+        return tls_context(self._name, self._settings) if self._settings.transport == "https" else None
+
+    def renew(self, context: ssl.SSLContext | None, gate: Gate) -> None:
+        """New connections get *context*; *gate* looks at everybody again with their next request."""
+        self._context = context
+        self._door.renew(gate)
 
     def close(self) -> None:
         """Take no more connections and no more requests; replies under way are finished."""
@@ -66,30 +79,41 @@ class Listener:
             await self._http.shutdown(seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if isinstance(request.protocol, Connection):
-            request.protocol.arrived()
-        return await self._door.handle(request)
-
-    async def _listen(self, address: str, context: ssl.SSLContext | None) -> None:
-        options: dict[str, Any] = {}
-        if context is not None:
-            options = {"ssl": context, "ssl_handshake_timeout": self._limits.handshake_time}
-        loop, http = asyncio.get_running_loop(), self._http
-        assert http is not None
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.begin()
         try:
-            server = await loop.create_server(
-                http, sock=_bound(address, self._settings.port), backlog=BACKLOG, **options
-            )
+            return await self._door.handle(request)
+        finally:
+            connection.end()
+
+    async def _listen(self, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            sock = _bound(address, self._settings.port)
         except OSError as error:
             raise OperatorError(
                 f"listener {self._name}: cannot listen on {address} port {self._settings.port}: {error.strerror}."
                 " Name another port, or end what uses it.",
                 exit_code=CANNOT_LISTEN,
             ) from error
+        server = await loop.create_server(self._greet, sock=sock, backlog=BACKLOG)
         self._servers.append(server)
         port = server.sockets[0].getsockname()[1]
         self.addresses.append((address, port))
         telemetry.listening(self._name, address, port, self._settings.transport)
+
+    def _greet(self) -> asyncio.Protocol:
+        """What a new connection meets first: TLS, or HTTP at once."""
+        assert self._http is not None
+        if self._context is None:
+            return self._http()
+        seconds = self._limits.handshake_time
+        return Handshake(self._name, self._current_context, self._turnstile, seconds, self._http.connection)
+
+    def _current_context(self) -> ssl.SSLContext:
+        assert self._context is not None
+        return self._context
 
 
 def _bound(address: str, port: int) -> socket.socket:

@@ -14,9 +14,9 @@ from collector.auth.gate import Gate
 from collector.auth.mechanisms import MECHANISMS
 from collector.clock import SystemClock
 from collector.config.settings import Limits, ListenerSettings
-from collector.listener.connection import Turnstile
 from collector.listener.door import Door
-from collector.listener.server import Listener
+from collector.listener.server import Listener, tls_context
+from collector.listener.turnstile import Turnstile
 from tests.delivery.conversation import Corridor
 
 NAMESPACES = (
@@ -97,9 +97,10 @@ class Talk:
 class Place:
     """A running listener."""
 
-    def __init__(self, corridor: Corridor, port: int) -> None:
+    def __init__(self, corridor: Corridor, listener: Listener) -> None:
         self.corridor = corridor
-        self.port = port
+        self.port = listener.addresses[0][1]
+        self._listener = listener
         self._writers: list[asyncio.StreamWriter] = []
 
     async def call(self, context: ssl.SSLContext | None = None, **options: Any) -> Talk:
@@ -109,9 +110,17 @@ class Place:
         self._writers.append(writer)
         return Talk(reader, writer)
 
+    def renew(self, settings: ListenerSettings) -> None:
+        """What SIGHUP does to a listener, with the files that *settings* name."""
+        self._listener.renew(tls_context("test", settings), gate_of(settings))
+
     def hang_up(self) -> None:
         for writer in self._writers:
             writer.close()
+
+
+def gate_of(settings: ListenerSettings) -> Gate:
+    return Gate([MECHANISMS[word](settings, SystemClock()) for word in settings.authentication])
 
 
 @asynccontextmanager
@@ -120,11 +129,10 @@ async def listening(
 ) -> AsyncIterator[Place]:
     settings = settings or ListenerSettings(transport="http", address="127.0.0.1", port=0, authentication=["none"])
     limits = limits or Limits()
-    gate = Gate([MECHANISMS[word](settings, SystemClock()) for word in settings.authentication])
-    door = Door(settings, limits, gate, corridor.exchange, lambda: "uuid:NEW")
+    door = Door(settings, limits, gate_of(settings), corridor.exchange, lambda: "uuid:NEW")
     listener = Listener("test", settings, limits, door, Turnstile(limits))
     await listener.start()
-    place = Place(corridor, listener.addresses[0][1])
+    place = Place(corridor, listener)
     try:
         yield place
     finally:

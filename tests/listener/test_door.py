@@ -262,3 +262,13 @@ async def test_a_connection_that_says_nothing_is_closed(tmp_path: Path) -> None:
 
         assert await silent.at_end()
         assert (await speaking.post(enumerate_())).status == 200
+
+
+async def test_the_headers_of_a_later_request_must_come_in_time_too(tmp_path: Path) -> None:
+    """Who has been polite once may not hold a place for hours with half a header."""
+    async with listening(corridor_in(tmp_path), limits=Limits(header_time=0.2)) as place:
+        talk = await place.call()
+        assert (await talk.post(enumerate_())).status == 200
+        await talk.send(b"POST /wsman HTTP/1.1\r\nHost: w")
+
+        assert await talk.at_end()

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from collector.config.settings import ListenerSettings
+from collector.config.settings import Limits, ListenerSettings
 from collector.simulate.authority import Issued, issue, make_authority
 from tests.listener.speaking import IDENTIFY, Place, corridor_in, enumerate_, listening
 
@@ -105,12 +106,62 @@ async def test_without_a_certificate_there_is_401_and_identify(tmp_path: Path) -
     assert b"ProductVersion" not in known.body or b"0.1" not in known.body
 
 
-async def test_a_foreign_or_a_server_certificate_gets_nowhere(tmp_path: Path) -> None:
-    """In the handshake; TLS 1.3 tells the client when it reads."""
+async def test_a_foreign_or_a_server_certificate_gets_nowhere_and_the_log_says_why(tmp_path: Path) -> None:
+    """In the handshake; TLS 1.3 tells the client when it reads, and tells it nothing useful."""
     lab = Lab(tmp_path)
     stranger = make_authority("Other CA", NOW - timedelta(days=1))
     async with listening(corridor_in(tmp_path), lab.settings()) as place:
-        for context in (lab.client(stranger), lab.client(lab.old, server=True)):
-            with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
-                await (await place.call(context)).post(enumerate_())
+        with capture_logs() as lines:
+            for context in (lab.client(stranger), lab.client(lab.old, server=True)):
+                with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
+                    await (await place.call(context)).post(enumerate_())
         assert await enumerated(place, lab.client(lab.old))
+
+    reasons = [line["reason"] for line in lines if line["event"] == "handshake failed"]
+    assert len(reasons) == 2
+    assert "issuer" in reasons[0]
+    assert "purpose" in reasons[1]
+
+
+async def test_who_speaks_no_tls_is_told_nothing_and_leaves_his_place(tmp_path: Path) -> None:
+    """Browsers on the wrong port, scanners, garbage; none of them may use up the connections."""
+    lab = Lab(tmp_path)
+    limits = Limits(connections_per_address=1, handshake_time=0.2)
+    async with listening(corridor_in(tmp_path), lab.settings(), limits) as place:
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 100, b""):
+            stranger = await place.call()
+            await stranger.send(said)
+            while not await stranger.at_end():
+                pass
+        assert await enumerated(place, lab.client(lab.old))
+
+
+async def test_a_handshake_that_never_ends_holds_a_place_only_for_its_time(tmp_path: Path) -> None:
+    """It counts from its first moment, or ten thousand of them would count as none."""
+    lab = Lab(tmp_path)
+    limits = Limits(connections_per_address=1, handshake_time=0.3)
+    async with listening(corridor_in(tmp_path), lab.settings(), limits) as place:
+        silent = await place.call()
+        with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
+            await place.call(lab.client(lab.old))
+        assert await silent.at_end()
+        assert await enumerated(place, lab.client(lab.old))
+
+
+async def test_a_reload_takes_effect_without_dropping_a_connection(tmp_path: Path) -> None:
+    """A CA is removed: who has its certificate gets no further, also on an open connection; the others go on."""
+    lab = Lab(tmp_path)
+    async with listening(corridor_in(tmp_path), lab.settings()) as place:
+        going, staying = await place.call(lab.client(lab.new)), await place.call(lab.client(lab.old))
+        assert (await going.post(enumerate_())).status == 200
+        assert (await staying.post(enumerate_())).status == 200
+
+        lab.trusted.pop()  # the new CA, which nobody wanted after all
+        lab.server = write(tmp_path, "renewed", issue(lab.old, ["localhost"], server=True, now=NOW))
+        place.renew(lab.settings())
+
+        assert (await staying.post(enumerate_())).status == 200
+        assert (await going.post(enumerate_())).status == 401
+        fresh = await place.call(lab.client(lab.old))
+        served = fresh.writer.get_extra_info("ssl_object").getpeercert(True)
+    assert served == ssl.PEM_cert_to_DER_cert(lab.server.read_text())
