@@ -23,6 +23,8 @@ from collector.listener.turnstile import Turnstile
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: after a restart every source comes back within seconds."""
+LINGERING = 5.0
+"""Seconds for which the rest of a refused body is still read: who sends it must see our answer before the end."""
 CANNOT_LISTEN = 69
 
 
@@ -52,6 +54,7 @@ class Listener:
             keepalive_timeout=self._limits.idle_time,
             max_field_size=self._limits.header_size,
             max_line_size=self._limits.header_size,
+            lingering_time=LINGERING,
             logger=_quiet_logger(),
         )
         for address in self._settings.addresses:
