@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from collector.delivery.exchange import Exchange
 from collector.delivery.receiver import Receiver
 from collector.errors import Backpressure, OperatorError
 from collector.evidence.presence import Presences, state_of
+from collector.listener.budget import Budget
 from collector.listener.door import Door
 from collector.listener.monitoring import Monitoring
 from collector.listener.server import Listener
@@ -42,6 +44,10 @@ REPLAYS = 0.4
 """Seconds between two looks for letters that are wanted: ``wef letters replay`` is answered within one."""
 
 
+DISK, DATABASE = "disk", "database"
+"""What may be in trouble."""
+
+
 def new_id() -> str:
     """A fresh message id, as Windows writes them."""
     return f"uuid:{str(uuid4()).upper()}"
@@ -56,22 +62,26 @@ class Health:
 
     def __init__(self) -> None:
         self.closing = False
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}
 
     def require(self) -> None:
         """Raises ``Backpressure`` while no batch may be accepted."""
         if self.closing:
             raise Backpressure("shutdown", "the collector is shutting down")
-        if self._trouble:
-            raise Backpressure("state", self._trouble)
+        for trouble in self._troubles.values():
+            raise Backpressure("state", trouble)
 
-    def report(self, trouble: str) -> None:
-        """*trouble* is a sentence, or ``""`` when all is well; only changes are logged."""
-        if trouble and not self._trouble:
-            telemetry.state_trouble(trouble)
-        elif self._trouble and not trouble:
+    def report(self, what: str, trouble: str) -> None:
+        """*trouble* with *what* is a sentence, or ``""`` when all is well with it; only changes are logged.
+
+        Each has its own: that there is room on the disk says nothing about whether the database can be written.
+        """
+        if trouble:
+            if what not in self._troubles:
+                telemetry.state_trouble(trouble)
+            self._troubles[what] = trouble
+        elif self._troubles.pop(what, "") and not self._troubles:
             telemetry.state_mended()
-        self._trouble = trouble
 
 
 class Collector:
@@ -87,6 +97,7 @@ class Collector:
         self._listeners: dict[str, Listener] = {}
         self._lanes: list[Lane] = []
         self._monitoring: Monitoring | None = None
+        self._chores: dict[str, asyncio.Task[None]] = {}
         self._deadline = 0.0
 
     @property
@@ -168,8 +179,9 @@ class Collector:
             version=__version__,
             new_id=new_id,
         )
-        await self._keep_house()
-        await self._offer_letters()
+        self._stack.push_async_callback(self._end_chores)
+        self._keep("housekeeping", self._rounds)
+        self._keep("letters", self._replays)
         await self._start_monitoring()
         await self._start_listeners(exchange)
 
@@ -193,9 +205,9 @@ class Collector:
         await asyncio.gather(*(lane.drain(self._left(self._deadline)) for lane in self._lanes))
 
     async def _start_listeners(self, exchange: Exchange) -> None:
-        turnstile = Turnstile(self._settings.limits)
+        turnstile, budget = Turnstile(self._settings.limits), Budget(self._settings.limits.bodies_size)
         for name, settings in self._settings.listeners.items():
-            door = Door(settings, self._settings.limits, self._gate(settings), exchange, new_id)
+            door = Door(settings, self._settings.limits, self._gate(settings), exchange, new_id, budget)
             listener = Listener(name, settings, self._settings.limits, door, turnstile)
             self._listeners[name] = listener
             self._stack.callback(listener.close)
@@ -210,28 +222,27 @@ class Collector:
         self._stack.push_async_callback(self._monitoring.stop)
         await self._monitoring.start()
 
-    async def _keep_house(self) -> None:
-        """One task that saves presence and lanes, and looks at the disk."""
-        task = asyncio.create_task(self._rounds(), name="housekeeping")
+    def _keep(self, name: str, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run *chore* until the end; if it fails in a way that nobody foresaw, say so and begin it again."""
+        task = asyncio.create_task(chore(), name=name)
+        self._chores[name] = task
 
-        async def end() -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                telemetry.chore_failed(name, error)
+                self._keep(name, chore)
+
+        task.add_done_callback(ended)
+
+    async def _end_chores(self) -> None:
+        for task in self._chores.values():
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await self._save()
-
-        self._stack.push_async_callback(end)
-
-    async def _offer_letters(self) -> None:
-        """One task that offers letters to their lanes when somebody asks for it."""
-        task = asyncio.create_task(self._replays(), name="letters")
-
-        async def end() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-        self._stack.push_async_callback(end)
+        await asyncio.gather(*self._chores.values(), return_exceptions=True)
+        await self._save()
 
     async def _replays(self) -> None:
+        """Offer letters to their lanes when somebody asks for it."""
         replay = Replay(self._store, {lane.name: lane for lane in self._lanes})
         while True:
             await asyncio.sleep(REPLAYS)
@@ -239,9 +250,10 @@ class Collector:
                 while await replay.round():
                     pass
             except Backpressure as error:
-                self._health.report(str(error))
+                self._health.report(DATABASE, str(error))
 
     async def _rounds(self) -> None:
+        """Save presence and lanes, and look at the disk."""
         while True:
             await asyncio.sleep(HOUSEKEEPING)
             self._check_disk()
@@ -249,17 +261,25 @@ class Collector:
 
     async def _save(self) -> None:
         self._measure()
+        changed = self._presences.changed()
         try:
-            await self._store.save_presences(self._presences.changed())
+            await self._store.save_presences(changed)
             await self._store.save_lanes([lane.measure() for lane in self._lanes])
         except Backpressure as error:
-            self._health.report(str(error))
+            self._presences.unsaved(changed)
+            self._health.report(DATABASE, str(error))
+        else:
+            self._health.report(DATABASE, "")
 
     def _check_disk(self) -> None:
-        free, least = self._folder.free(), self._settings.min_free
+        try:
+            free, least = self._folder.free(), self._settings.min_free
+        except Backpressure as error:
+            self._health.report(DISK, str(error))
+            return
         telemetry.state_disk_measured(free)
         low = f"the disk of {self._folder.path} has {free} bytes free; min_free asks for {least}"
-        self._health.report(low if free < least else "")
+        self._health.report(DISK, low if free < least else "")
 
     def _measure(self) -> None:
         now = self._clock.now()

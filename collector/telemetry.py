@@ -178,6 +178,11 @@ def handshake_failed(listener: str, address: str, reason: str) -> None:
     _log.info("handshake failed", listener=listener, address=address, reason=reason[:200])
 
 
+def chore_failed(name: str, error: BaseException) -> None:
+    """Housekeeping met something nobody foresaw; it begins again."""
+    _log.error("chore failed", chore=name, exc_info=error)
+
+
 def loop_trouble(text: str, error: BaseException | None) -> None:
     """What asyncio caught and nobody was there to hear: at the descriptor limit it waits and tries again."""
     _log.warning("event loop", text=text[:200], error=repr(error)[:300])

@@ -27,7 +27,9 @@ def key_problems(name: str, listener: ListenerSettings, now: datetime) -> tuple[
     """(problems, warnings) about the files of *listener*, as sentences. *now* is an aware time."""
     if listener.transport != "https":
         return [], []
-    problems: list[str] = []
+    problems = list(_unreadable(name, listener))
+    if problems:
+        return problems, []
     try:
         tls_context(name, listener)
         authorities = Authorities.load(listener.client_ca, listener.crl)
@@ -48,6 +50,18 @@ def key_problems(name: str, listener: ListenerSettings, now: datetime) -> tuple[
         *_soon(listener.certificate, own[0], now),
         *_open_key(listener.key),
     ]
+
+
+def _unreadable(name: str, listener: ListenerSettings) -> Iterator[str]:
+    """All of them at once: whoever copies certificates to a new machine forgets more than one."""
+    named = [("certificate", listener.certificate), ("key", listener.key)]
+    named += [("client_ca", path) for path in listener.client_ca] + [("crl", path) for path in listener.crl]
+    for key, path in named:
+        try:
+            if path is not None:
+                path.open("rb").close()
+        except OSError as error:
+            yield f"at listeners.{name}.{key}: {path} cannot be read: {error.strerror}; name a PEM file."
 
 
 def _date_problems(what: str, certificate: x509.Certificate, now: datetime) -> Iterator[str]:

@@ -133,10 +133,10 @@ def _from_xml(content: bytes) -> Iterator[str]:
     opening = _OPENING.match(text)
     at = opening.end() if opening else 0
     for end in _END.finditer(text, at):
-        yield text[at : end.end()]
+        yield text[at : end.end()].lstrip()  # what stands between two events belongs to neither
         at = end.end()
     if text[at:].strip() and not _CLOSING.fullmatch(text, at):
-        yield text[at:]
+        yield text[at:].strip()
 
 
 def _opened(file: str, stack: ExitStack) -> IO[bytes]:

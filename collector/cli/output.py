@@ -18,10 +18,9 @@ config_option = click.option(
     "config",
     metavar="FILE",
     default=None,
-    envvar="WEF_CONFIG",
     help="The settings. Default: $WEF_CONFIG, ./collector.toml, /etc/wef-collector/collector.toml.",
 )
-"""Every command that reads settings takes this; hand its value to ``config.load.find``."""
+"""Every command that reads settings takes this; hand its value to ``config.load.find``, which knows the rest."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 

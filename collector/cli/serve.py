@@ -29,11 +29,15 @@ def command(config: str | None) -> None:
     asyncio.run(serve(settings))
 
 
-async def serve(settings: CollectorSettings) -> None:
-    """Run until SIGTERM or SIGINT; a second one ends at once, and the sources send again."""
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+async def serve(settings: CollectorSettings, collector: Collector | None = None) -> None:
+    """Run until SIGTERM or SIGINT; a second one ends at once, and the sources send again.
+
+    A signal that comes while it starts is obeyed when it has started; by itself SIGHUP would end the process.
+    """
+    loop, asked, started = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
-    collector = Collector(settings)
+    one_by_one = asyncio.Lock()  # else an older reading could be the last to take effect
+    collector = collector or Collector(settings)
     reasons: list[str] = []
 
     def stop(reason: str) -> None:
@@ -42,14 +46,20 @@ async def serve(settings: CollectorSettings) -> None:
         reasons.append(reason)
         asked.set()
 
+    async def reload_in_turn() -> None:
+        await started.wait()
+        async with one_by_one:
+            await collector.reload()
+
     def reload() -> None:
-        task = asyncio.ensure_future(collector.reload())
+        task = asyncio.ensure_future(reload_in_turn())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    await collector.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    await collector.start()
+    started.set()
     await asked.wait()
     await collector.stop(reasons[0])

@@ -19,6 +19,7 @@ from collector.auth.mechanisms import MECHANISMS
 from collector.cli.gpo import base_of
 from collector.cli.output import config_option, json_option, print_json, print_rows, printable
 from collector.cli.settings import load_settings, reading_state
+from collector.cli.subscription_import import import_
 from collector.clock import SystemClock
 from collector.config.settings import CollectorSettings, ListenerSettings
 from collector.errors import OperatorError
@@ -34,7 +35,10 @@ COLUMNS = ("name", "id", "version", "revision", "enabled", "type", "sources")
 
 @click.group()
 def command() -> None:
-    """List and show subscriptions."""
+    """List, show and import subscriptions."""
+
+
+command.add_command(import_)
 
 
 @command.command("list")

@@ -8,6 +8,7 @@ the validation context. Nothing here reads the environment at import.
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,6 +25,8 @@ BUILT = ("certificate", "none")
 """The mechanisms that this version can do; the others are known by name (contract.md 1)."""
 WSMAN_PORTS: dict[Transport, int] = {"http": 5985, "https": 5986}
 """Registered for WS-Management, and what Windows uses (protocol.md 2.1)."""
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
+"""Labels of a host name; Windows takes underscores too."""
 
 
 class Settings(BaseModel):
@@ -36,6 +39,7 @@ class Settings(BaseModel):
 
 MATCH_KEYS = ("subscription", "channel", "provider", "event_id", "level", "computer", "source")
 _NUMERIC = ("event_id", "level")
+_NUMBERS = re.compile(r"\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*", re.ASCII)
 
 
 def _checked_match(value: object) -> object:
@@ -57,9 +61,17 @@ def _match_problem(key: str, value: object) -> str:
     if not items:
         return f"the list is empty and would take nothing; give {wanted}, or leave the key out."
     for item in items:
-        if isinstance(item, bool) or not isinstance(item, str | int if numeric else str):
+        if not (_counting(item) if numeric else isinstance(item, str) and item):
             return f"{quoted(item)} is not {wanted}."
     return ""
+
+
+def _counting(item: object) -> bool:
+    """Whether it is a number or a range that begins before it ends, as routing.match understands them."""
+    if isinstance(item, str):
+        found = _NUMBERS.fullmatch(item)
+        return found is not None and int(found[1]) <= int(found[2] or found[1])
+    return isinstance(item, int) and not isinstance(item, bool) and item >= 0
 
 
 Match = Annotated[dict[str, Any], BeforeValidator(_checked_match)]
@@ -76,6 +88,13 @@ class SinkSettings(Settings):
     exclude: Match | None = None
     sample: Annotated[float, Field(gt=0, le=1)] = 1.0
     drop_fields: list[str] = Field(default_factory=list)
+
+    @field_validator("exclude")
+    @classmethod
+    def _names_something(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and not value:
+            raise ValueError("it is empty, which would leave out every event; name what to leave out, or remove it")
+        return value
 
     @property
     def takes_everything(self) -> bool:
@@ -110,6 +129,15 @@ class ListenerSettings(Settings):
             if values["transport"] == "https":
                 values = {"authentication": ["certificate"], **values}
         return values
+
+    @field_validator("hostname")
+    @classmethod
+    def _bare(cls, value: str | None) -> str | None:
+        if value is not None and not (_HOST.fullmatch(value) or _is_address(value)):
+            raise ValueError(
+                f'"{value}" is no host; write the bare name, such as "wec.corp.example", without port or path'
+            )
+        return value
 
     @field_validator("address", mode="before")
     @classmethod
@@ -205,6 +233,8 @@ class Limits(Settings):
     """From the connection to the first complete header; Windows sends it at once."""
     body_size: Annotated[Size, Field(ge=8192)] = 16 * 2**20
     """32 times the envelope we offer (512,000 bytes): one event larger than that still fits as UTF-16."""
+    bodies_size: Annotated[Size, Field(ge=2**20)] = 512 * 2**20
+    """All bodies under way together, as bytes and as text: 500 full envelopes at once. More are told to come again."""
     body_time: Annotated[Duration, Field(gt=0)] = 60.0
     """The source's OperationTimeout (PT60.000S): after it nobody waits for our answer."""
     idle_time: Annotated[Duration, Field(gt=0)] = 3 * 3600.0

@@ -13,7 +13,7 @@ _SIZES = {
     "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
 }  # fmt: skip
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATIONS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}  # whole, so that 0.1 s is 100 ms
 
 
 def parse_size(value: object) -> int:
@@ -30,7 +30,7 @@ def parse_duration(value: object) -> float:
     """Seconds from ``"500ms"``, ``"30s"``, ``"15m"``, ``"12h"`` or ``"30d"``. Raises ValueError."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None:
-        return float(match[1]) * _DURATIONS[match[2]]
+        return float(match[1]) * _DURATIONS[match[2]] / 1000
     if isinstance(value, float):  # a default of our own, already in seconds
         return value
     raise ValueError(f'{value!r} is no duration; write "500ms", "30s", "15m", "12h" or "30d"')

@@ -9,8 +9,9 @@ lost. There is no order in which both can be avoided.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from collector import telemetry
@@ -22,6 +23,16 @@ from collector.normalize import Harvest, harvest
 from collector.routing.receipt import Receipt
 from collector.routing.router import Router
 from collector.store.base import Store
+
+MOST_WAITING = 8
+"""Batches of one source and subscription held at a time: Windows sends one and waits, and one more for each time that
+it reconnects meanwhile. Each may weigh as much as a body, so without a bound one source could fill the memory."""
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _Turns:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class Receiver:
         self._store = store
         self._clock = clock
         self._require_health = require_health
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[tuple[str, str], _Turns] = WeakValueDictionary()
 
     async def accept(self, batch: Batch, bookmark: str | None, deadline: float) -> Accepted:
         """Return when *batch* is safe and its bookmark on disk; the caller may then acknowledge.
@@ -71,13 +82,21 @@ class Receiver:
         except TimeoutError as error:
             raise Backpressure("deadline", f"the bookmark was not safe within {deadline:.0f} s") from error
 
-    def _turn(self, batch: Batch) -> asyncio.Lock:
+    @asynccontextmanager
+    async def _turn(self, batch: Batch) -> AsyncIterator[None]:
         """One batch at a time for a source and subscription: an old one never saves its bookmark last."""
         key = (batch.caller.key, batch.subscription.id)
-        lock = self._turns.get(key)
-        if lock is None:
-            lock = self._turns[key] = asyncio.Lock()
-        return lock
+        turns = self._turns.get(key)
+        if turns is None:
+            turns = self._turns[key] = _Turns()
+        if turns.held >= MOST_WAITING:
+            raise Backpressure("busy", f"{turns.held} batches of this subscription wait already; Windows sends one")
+        turns.held += 1
+        try:
+            async with turns.lock:
+                yield
+        finally:
+            turns.held -= 1
 
     async def _make_safe(self, batch: Batch) -> Accepted:
         if not batch.events:

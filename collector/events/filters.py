@@ -25,7 +25,7 @@ LEVELS = {
 }
 """The names of winmeta's levels, and the numbers that events carry for them."""
 
-BAD_INPUT = 65
+USAGE = 64
 _NUMBERS = re.compile(r"(\d{1,10})(?:\s*-\s*(\d{1,10}))?")
 
 Range = tuple[int, int]
@@ -67,7 +67,7 @@ def parse_query(
     """A query from what was typed. *times*: since, until; *names*: computer, channel, provider, user;
     *numbers*: event_id, level. Lists may be repeated or separated by commas.
 
-    Raises ``OperatorError`` (65) with a sentence for everything that cannot be understood.
+    Raises ``OperatorError`` (64) with a sentence for everything that cannot be understood.
     """
     problems: list[str] = []
     since, until = (
@@ -92,7 +92,7 @@ def parse_query(
     if limit < 0:
         problems.append(f"--limit {limit}: it cannot be negative; 0 means all.")
     if problems:
-        raise OperatorError(*problems, exit_code=BAD_INPUT)
+        raise OperatorError(*problems, exit_code=USAGE)
     return query
 
 

@@ -65,6 +65,7 @@ class EventStore:
         self._folder = folder
         self._open: OrderedDict[str, DayFile] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
         self._names = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
         self._writer: GroupCommit[_Write | _Retain, int | list[str]] = GroupCommit("events", self._perform, most=_ROUND)
 
@@ -137,11 +138,11 @@ class EventStore:
         if file is None:
             while len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
-            fresh = not path.exists()
-            file = self._open[name] = DayFile(path)
+            file = DayFile(path)
+            self._open[name] = file  # before the sync: whoever catches its error lets go of it
+            # also for a file that exists: whoever made it may have been killed before its name was durable
+            _sync_folder(self._folder)
             self._names.add(name)
-            if fresh:
-                _sync_folder(self._folder)
         self._open.move_to_end(name)
         return file
 

@@ -72,10 +72,14 @@ class Presences:
         self._update(caller, subscription, now, "", last_refusal=f"{now:%Y-%m-%dT%H:%M:%SZ} {reason}"[:LONGEST_REFUSAL])
 
     def changed(self) -> Sequence[Presence]:
-        """What was not saved yet; the caller saves it."""
+        """What was not saved yet; the caller saves it, or says ``unsaved``."""
         entries = [self._entries[key] for key in self._changed]
         self._changed.clear()
         return entries
+
+    def unsaved(self, entries: Sequence[Presence]) -> None:
+        """These could not be saved: they are among the changed ones again."""
+        self._changed.update((entry.key, entry.subscription) for entry in entries)
 
     def all(self) -> Sequence[Presence]:
         return list(self._entries.values())

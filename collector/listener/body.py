@@ -12,6 +12,7 @@ import asyncio
 from aiohttp import web
 
 from collector.errors import SourceError
+from collector.listener.budget import Account
 
 TOO_LARGE = 413
 
@@ -25,8 +26,12 @@ def declared_length(request: web.BaseRequest) -> int | None:
     return request.content_length
 
 
-async def body_of(request: web.BaseRequest, limit: int, seconds: float) -> bytes:
-    """The whole body. Raises ``BodyError``: 413 above *limit* bytes, 408 after *seconds*, 400 when cut short."""
+async def body_of(request: web.BaseRequest, limit: int, seconds: float, account: Account) -> bytes:
+    """The whole body, counted on *account*.
+
+    Raises ``BodyError``: 413 above *limit* bytes, 408 after *seconds*, 400 when cut short; and
+    ``Backpressure`` when all bodies together are too much.
+    """
     declared = declared_length(request)
     if declared is not None and declared > limit:
         raise BodyError(f"the body has {declared} bytes; at most {limit} are taken", status=TOO_LARGE)
@@ -41,6 +46,7 @@ async def body_of(request: web.BaseRequest, limit: int, seconds: float) -> bytes
                 size += len(chunk)
                 if size > limit:
                     raise BodyError(f"the body has more than {limit} bytes", status=TOO_LARGE)
+                account.take(len(chunk))
                 parts.append(chunk)
     except TimeoutError as error:
         raise BodyError(f"the body did not arrive within {seconds:.0f} s", status=408) from error

@@ -50,6 +50,12 @@ class Connection(RequestHandler):
         """The request is answered; the connection may be idle for long."""
         self._serving = False
 
+    def interrupt(self, error: Exception) -> None:
+        """Nothing more is read here: a body that is still under way ends with *error*."""
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(error)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self.begin()
         if self._seat is not None:

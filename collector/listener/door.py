@@ -24,6 +24,7 @@ from collector.config.settings import Limits, ListenerSettings
 from collector.delivery.exchange import Arrival, Exchange
 from collector.errors import Backpressure, SourceError
 from collector.listener.body import TOO_LARGE, BodyError, body_of
+from collector.listener.budget import Account, Budget
 from collector.listener.connection import peer_address
 from collector.model import Caller
 from collector.wsman.messages import Delivery, Fault, Identify, Message, NoContent, Reply
@@ -44,6 +45,7 @@ class _Conversation:
 
     request: web.BaseRequest
     visitor: Visitor
+    account: Account
     headers: dict[str, str] = field(default_factory=dict)
     payload: Payload | None = None
     relates_to: str | None = None
@@ -63,12 +65,14 @@ class Door:
         gate: Gate,
         exchange: Exchange,
         new_id: Callable[[], str],
+        budget: Budget,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._gate = gate
         self._exchange = exchange
         self._new_id = new_id
+        self._budget = budget
         self._visitors: WeakKeyDictionary[object, Visitor] = WeakKeyDictionary()
 
     def renew(self, gate: Gate) -> None:
@@ -78,7 +82,10 @@ class Door:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Never raises but for a connection that is gone; our own faults get an incident id."""
-        talk = _Conversation(request, self._visitor_of(request))
+        with self._budget.open() as account:
+            return await self._answer(_Conversation(request, self._visitor_of(request), account))
+
+    async def _answer(self, talk: _Conversation) -> web.StreamResponse:
         try:
             return await self._serve(talk)
         except (BodyError, PayloadError) as error:
@@ -87,7 +94,10 @@ class Door:
             return self._refuse_envelope(error, talk)
         except Backpressure as error:
             telemetry.request_refused("backpressure", talk.visitor.address, str(error), source=talk.source)
-            return web.Response(status=UNAVAILABLE)  # the source keeps its events and comes again
+            response = web.Response(status=UNAVAILABLE)  # the source keeps its events and comes again
+            if not talk.request.content.is_eof():
+                response.force_close()
+            return response
         except ConnectionError:
             raise  # nobody is left to answer; Windows does this when group policy is applied again
         except Exception as error:  # noqa: BLE001 - the door: one of the two broad ones in the corridor
@@ -114,7 +124,7 @@ class Door:
     async def _converse(self, talk: _Conversation, verdict: Admitted | Claimed) -> web.StreamResponse:
         if isinstance(verdict, Admitted) and verdict.token is not None:
             talk.headers["WWW-Authenticate"] = verdict.token
-        body = await body_of(talk.request, self._limits.body_size, self._limits.body_time)
+        body = await body_of(talk.request, self._limits.body_size, self._limits.body_time, talk.account)
         if not body:
             return web.Response(status=OK, headers=talk.headers)  # an authentication round has no SOAP in it
         message = self._read(talk, body)
@@ -131,8 +141,9 @@ class Door:
             headers.get("Content-Encoding", ""),
             self._limits.decompressed_size,
         )
+        talk.account.take(len(payload.text))  # the events are held as text until they are safe
         talk.payload = replace(payload, text="")  # how to spell the reply; the text itself may go
-        message = read_envelope(payload.text, depth=self._limits.xml_depth)
+        message = read_envelope(payload.text, depth=self._limits.xml_depth, most=self._limits.events_per_batch)
         if isinstance(message, Delivery) and len(message.pieces) > self._limits.events_per_batch:
             most = self._limits.events_per_batch
             raise BodyError(f"the batch has {len(message.pieces)} events; at most {most} are taken", status=TOO_LARGE)
@@ -141,10 +152,12 @@ class Door:
         return message
 
     async def _identify_anonymously(self, talk: _Conversation) -> web.StreamResponse:
-        message = self._read(talk, await body_of(talk.request, ANONYMOUS_BODY, self._limits.body_time))
+        message = self._read(talk, await body_of(talk.request, ANONYMOUS_BODY, self._limits.body_time, talk.account))
         if not isinstance(message, Identify):
             return self._turn_away()
-        return self._respond(self._exchange.identify_anonymously(), talk)
+        response = self._respond(self._exchange.identify_anonymously(), talk)
+        response.force_close()  # whoever has proven nothing holds no place for as long as a source may be quiet
+        return response
 
     def _respond(self, reply: Reply, talk: _Conversation) -> web.Response:
         if isinstance(reply, NoContent):

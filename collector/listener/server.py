@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from collector import telemetry
 from collector.auth.gate import Gate
 from collector.config.settings import Limits, ListenerSettings
-from collector.errors import OperatorError
+from collector.errors import Backpressure, OperatorError
 from collector.listener.connection import Connection, Server
 from collector.listener.door import Door
 from collector.listener.frugal import be_frugal
@@ -25,6 +26,8 @@ BACKLOG = 1024
 """Connections that may wait to be accepted: after a restart every source comes back within seconds."""
 LINGERING = 5.0
 """Seconds for which the rest of a refused body is still read: who sends it must see our answer before the end."""
+LAST_WAIT = 0.1
+"""Seconds for what is cancelled to end; aiohttp takes 0 for "without end"."""
 CANNOT_LISTEN = 69
 
 
@@ -40,6 +43,7 @@ class Listener:
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
         self._context: ssl.SSLContext | None = None
+        self._closing = False
         self.addresses: list[tuple[str, int]] = []
 
     async def start(self) -> None:
@@ -70,25 +74,39 @@ class Listener:
         self._door.renew(gate)
 
     def close(self) -> None:
-        """Take no more connections and no more requests; replies under way are finished."""
+        """Take no more connections and no more requests; replies under way are finished.
+
+        A request whose body is still under way can get none: aiohttp reads nothing more, so it is refused now.
+        """
+        self._closing = True
         for server in self._servers:
             server.close()
         if self._http is not None:
             self._http.pre_shutdown()
+            for connection in self._http.connections:
+                _refuse_to_read(connection)
 
     async def drained(self, seconds: float) -> None:
         """Wait until the requests under way are answered, at most *seconds*, then hang up."""
         if self._http is not None:
-            await self._http.shutdown(seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._http.shutdown(seconds)
+            except TimeoutError:  # aiohttp waits twice, first for the answers, then for its tasks
+                await self._http.shutdown(LAST_WAIT)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.begin()
+        if self._closing:
+            _refuse_to_read(connection)
         try:
-            return await self._door.handle(request)
+            response = await self._door.handle(request)
         finally:
             connection.end()
+        response.headers["Server"] = "wef-collector"  # aiohttp would tell strangers its version and Python's
+        return response
 
     async def _listen(self, address: str) -> None:
         loop = asyncio.get_running_loop()
@@ -117,6 +135,11 @@ class Listener:
     def _current_context(self) -> ssl.SSLContext:
         assert self._context is not None
         return self._context
+
+
+def _refuse_to_read(connection: RequestHandler) -> None:
+    assert isinstance(connection, Connection)
+    connection.interrupt(Backpressure("shutdown", "the collector is shutting down"))
 
 
 def _bound(address: str, port: int) -> socket.socket:

@@ -20,6 +20,7 @@ from collector.normalize.head import head
 from collector.normalize.moments import moment
 from collector.normalize.recover import (
     CONTROL_CHARACTERS,
+    MOST_PIECES,
     RENDERING_TRUNCATED,
     SEVERAL_EVENTS,
     SURROGATES,
@@ -33,6 +34,9 @@ FLAWS = frozenset(
     {CONTROL_CHARACTERS, RENDERING_TRUNCATED, SEVERAL_EVENTS, SURROGATES, TIME_INVALID, TRUNCATED, UNPARSABLE}
 )
 """Every word that ``Harvest.flaws`` counts."""
+
+MOST_EXTRA = 10_000
+"""Rows of a batch beyond one for each text: the limit counts texts, and 16 MiB of ``<Event/>`` are two million rows."""
 
 NO_KEY = Key(0, "", "", "", "", 0)
 
@@ -95,12 +99,15 @@ class Harvest:
 def harvest(batch: Batch, options: Options = Options()) -> Harvest:
     """Read every event of *batch*. Never raises because of what an event says."""
     pieces: list[Piece] = []
+    extra = MOST_EXTRA
     for text in batch.events:
         try:
             # Beats make control characters visible before they parse; we do it only where that is needed.
             fields = read_event(visible(text) if options.exact else text)
         except Unreadable:
-            pieces += recover(text)
+            found = recover(text, min(MOST_PIECES, extra))
+            extra -= len(found) - 1
+            pieces += found
         else:
             pieces.append(Piece(text, fields))
     return Harvest(batch, pieces, options)

@@ -36,12 +36,12 @@ class Piece(NamedTuple):
     problem: str = ""
 
 
-def recover(text: str) -> list[Piece]:
-    """At least one piece of *text*, which ``read_event`` could not read."""
+def recover(text: str, most: int = MOST_PIECES) -> list[Piece]:
+    """At least one piece of *text*, which ``read_event`` could not read; at most *most* and the rest."""
     flaws: tuple[str, ...] = ()
     if not _encodable(text):
         text, flaws = without_surrogates(text), (SURROGATES,)
-    pieces = split(text)
+    pieces = split(text, most)
     if len(pieces) == 1:
         return [_mended(pieces[0], flaws)]
     return [_mended(piece, (*flaws, SEVERAL_EVENTS)) for piece in pieces]
@@ -58,11 +58,11 @@ def without_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def split(text: str) -> list[str]:
-    """The events that stand one after the other in *text*; what follows the last one is a piece of its own."""
+def split(text: str, most: int = MOST_PIECES) -> list[str]:
+    """The first *most* events that stand one after the other in *text*; what follows is a piece of its own."""
     pieces: list[str] = []
     start = at = depth = 0
-    while len(pieces) < MOST_PIECES and (tag := _TAG.search(text, at)):
+    while len(pieces) < most and (tag := _TAG.search(text, at)):
         at = tag.end()
         if tag["close"]:
             depth -= 1

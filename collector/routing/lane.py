@@ -25,10 +25,11 @@ from collector.routing.backoff import Backoff
 from collector.routing.letters import letters_of
 from collector.routing.match import Taking
 from collector.routing.packing import footprint
+from collector.routing.replay import write_in_time
 from collector.routing.share import Held, Share
 from collector.routing.spool import Spool, Spooled, SpoolFull
 from collector.routing.window import MOST_BYTES, Window, wave
-from collector.sinks.base import Sink, SinkUnavailable
+from collector.sinks.base import Rejection, Sink, SinkUnavailable
 from collector.store.base import LaneState, Letter
 
 Result = TypeVar("Result")
@@ -128,6 +129,20 @@ class Lane:
             self._start_writes()
             self._arm()
         return True
+
+    async def take_again(self, records: Records) -> Sequence[Rejection]:
+        """Offer the *records* of letters to the sink itself, past queue and spool: whoever asks wants an answer.
+
+        Raises ``SinkUnavailable``; nothing is kept then, the letters are still there.
+        """
+        if self._spooling or self._stopping.is_set():
+            raise SinkUnavailable(self._trouble or f"sink {self.name} is being stopped")
+        rejections = await self._survive(write_in_time(self._sink, records, self._patience))
+        if rejections is None:
+            raise SinkUnavailable(self._trouble)
+        self._delivered += len(records) - len(rejections)
+        telemetry.sink_delivered(self.name, len(records) - len(rejections))
+        return rejections
 
     async def drain(self, deadline: float) -> None:
         """Take nothing more, finish what was begun within *deadline* seconds, spool what is left, let go of all."""

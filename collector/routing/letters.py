@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from collector.model import Records
+from collector.model import Key, Records
 from collector.sinks.base import Rejection
 from collector.store.base import Letter
 
@@ -23,6 +23,10 @@ def letters_of(sink: str, records: Records, rejections: Sequence[Rejection]) -> 
             received=records.received,
             event_id=records.ids[rejection.row],
             record=records.record(rejection.row),
+            format=records.format,
+            source=records.source,
+            subscription=records.subscription,
+            key=Key(*records.keys[rejection.row]),
         )
         for rejection in rejections
     ]

@@ -1,26 +1,51 @@
 """A file that only grows, by whole records, and says honestly what it holds.
 
 Used by one thread. What an append or a sync cannot finish is taken back, so a half line never
-stays; a half line that a crash left is cut off when the file is opened.
+stays; a half record that a crash left is cut off when the file is opened.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from collector import telemetry
 
-_STEP = 64 * 1024
-"""Bytes read at a time while looking for the last line end from behind."""
+
+def sync_folder(folder: Path) -> None:
+    """A name in a folder is durable once the folder is synced."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Content(Protocol):
+    """How records lie in a file."""
+
+    def encoded(self, parts: Sequence[bytes]) -> Sequence[bytes]:
+        """*parts*, which are whole lines, as they are appended together."""
+
+    def whole(self, descriptor: int, size: int) -> int:
+        """How much of a file of *size* bytes is whole records. Raises ``frames.Damaged``."""
+
+    def closed(self, facts: os.stat_result) -> None:
+        """A file was closed as *facts* say; it holds whole records."""
 
 
 class AppendFile:
-    """*path*, open for appending; made with its folders when it is not there. Every method raises OSError."""
+    """*path*, open for appending; made with its folders when it is not there. Every method raises OSError.
 
-    def __init__(self, path: Path) -> None:
+    *whole* answers how much of a file is whole records (``Content.whole``); what it raises is raised.
+    """
+
+    def __init__(
+        self, path: Path, whole: Callable[[int, int], int], *, sync: Callable[[Path], None] = sync_folder
+    ) -> None:
         self.path = path
         fresh = _make_folder(path.parent)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -30,10 +55,10 @@ class AppendFile:
             """Not a device such as /dev/null, which can be neither synced nor rotated."""
             self.written = facts.st_mtime if facts.st_size else None
             """When an existing file was last written (seconds since 1970); None: it was empty."""
-            self.size = self._mended(facts.st_size)
+            self.size = self._mended(facts.st_size, whole)
             self._synced = self.size
             for folder in [*fresh, path.parent]:
-                sync_folder(folder)
+                sync(folder)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -77,16 +102,9 @@ class AppendFile:
         if self.regular:
             os.ftruncate(self._descriptor, self._synced)
 
-    def _mended(self, size: int) -> int:
-        """Cut off what follows the last line end: a record that was never acknowledged. Answers the size."""
-        end = size
-        while end > 0:
-            start = max(0, end - _STEP)
-            at = os.pread(self._descriptor, end - start, start).rfind(b"\n")
-            if at >= 0:
-                end = start + at + 1
-                break
-            end = start
+    def _mended(self, size: int, whole: Callable[[int, int], int]) -> int:
+        """Cut off what follows the last whole record, and was never acknowledged. Answers the size."""
+        end = whole(self._descriptor, size) if size else 0
         if end < size:
             os.ftruncate(self._descriptor, end)
             os.fsync(self._descriptor)
@@ -95,26 +113,19 @@ class AppendFile:
 
 
 def rotate(path: Path, stamp: str) -> Path:
-    """Give *path* a name with *stamp* before its last suffix, never that of another file; answers it."""
+    """Give *path* a name with *stamp* before its last suffix (before ``.zst``), never another file's; answers it."""
+    packed = path.suffix if path.suffix == ".zst" else ""
+    bare = Path(path.name.removesuffix(packed))
     number = 0
     while True:
         mark = f".{stamp}-{number}" if number else f".{stamp}"
-        aside = path.with_name(f"{path.stem}{mark}{path.suffix}")
+        aside = path.with_name(f"{bare.stem}{mark}{bare.suffix}{packed}")
         if not aside.exists():
             break
         number += 1
     path.rename(aside)
     sync_folder(path.parent)
     return aside
-
-
-def sync_folder(folder: Path) -> None:
-    """A name in a folder is durable once the folder is synced."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> list[Path]:

@@ -14,18 +14,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
+from collector import telemetry
 from collector.clock import Clock
 from collector.commit import GroupCommit
 from collector.config.paths import PathText
 from collector.config.settings import SinkSettings
 from collector.config.units import Duration, Size
 from collector.model import Records
-from collector.sinks.append import AppendFile, rotate
+from collector.sinks.append import AppendFile, Content, rotate
 from collector.sinks.base import Rejection, SinkUnavailable, Surroundings
+from collector.sinks.frames import Damaged, Frames, Lines
 from collector.sinks.template import PathTemplate
 
+ZSTD = ".zst"
 OPEN_FILES = 128
 """Files kept open. Sources choose computer names, so the number must have a bound."""
 
@@ -35,21 +38,18 @@ def _template(text: str) -> str:
     return text
 
 
-def _compression(value: object) -> object:
-    if value == "zstd":
-        raise ValueError('"zstd" is not built yet; write "none", and compress rotated files elsewhere')
-    return value
-
-
 class FileSettings(SinkSettings):
-    """``type = "file"``. Without *rotate_size* and *rotate_age* files are never rotated."""
+    """``type = "file"``. Without *rotate_size* and *rotate_age* files are never rotated.
+
+    With *compression* a file holds zstd frames, its name ends in ``.zst``, and *rotate_size* counts bytes on disk.
+    """
 
     type: Literal["file"] = "file"
     path: Annotated[PathText, AfterValidator(_template)]
     format: Literal["winlogbeat", "raw", "raw_json"] = "winlogbeat"
     rotate_size: Annotated[Size, Field(ge=4096)] | None = None
     rotate_age: Annotated[Duration, Field(ge=60)] | None = None
-    compression: Annotated[Literal["none"], BeforeValidator(_compression)] = "none"
+    compression: Literal["none", "zstd"] = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,10 @@ class _Write:
 
 
 class FileSink:
-    """Lines into the files that *template* names; *rotation*: bytes and seconds, None: never."""
+    """Lines into the files that *template* names; *rotation*: bytes and seconds, None: never.
+
+    *content* says how they lie there; ``Frames`` belong into files whose names end in ``.zst``.
+    """
 
     def __init__(
         self,
@@ -69,10 +72,12 @@ class FileSink:
         format: str,
         clock: Clock,
         rotation: tuple[int | None, float | None] = (None, None),
+        content: Content | None = None,
     ) -> None:
         self.format = format
         self._template, self._clock = template, clock
         self._rotate_size, self._rotate_age = rotation
+        self._content = content or Lines()
         self._open: OrderedDict[str, AppendFile] = OrderedDict()
         self._periods: dict[str, int] = {}
         self._writer: GroupCommit[_Write, None] | None = None
@@ -80,7 +85,10 @@ class FileSink:
     @classmethod
     def build(cls, _name: str, settings: FileSettings, surroundings: Surroundings) -> FileSink:
         rotation = (settings.rotate_size, settings.rotate_age)
-        return cls(PathTemplate(settings.path), settings.format, surroundings.clock, rotation)
+        packed = settings.compression == "zstd"
+        path = settings.path + ZSTD if packed and not settings.path.endswith(ZSTD) else settings.path
+        content = Frames() if packed else Lines()
+        return cls(PathTemplate(path), settings.format, surroundings.clock, rotation, content)
 
     async def open(self) -> None:
         if self._writer is None:
@@ -96,8 +104,8 @@ class FileSink:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
-        while self._open:
-            self._open.popitem()[1].close()
+        for path in list(self._open):
+            self._let_go(path)
 
     def _lines(self, records: Records) -> dict[str, bytes]:
         """What goes into which file; a batch that goes into one is not copied."""
@@ -130,7 +138,7 @@ class FileSink:
     def _put(self, path: str, parts: Sequence[bytes], now: datetime) -> SinkUnavailable | None:
         try:
             file = self._file(path, now)
-            file.append(parts)
+            file.append(self._content.encoded(parts))
             file.sync()
         except OSError as error:
             self._let_go(path)
@@ -154,10 +162,20 @@ class FileSink:
         self._let_go(path)
         while len(self._open) >= OPEN_FILES:
             self._let_go(next(iter(self._open)))
-        file = self._open[path] = AppendFile(Path(path))
+        file = self._open[path] = self._append_file(Path(path))
         if self._rotate_age is not None and file.written is not None:
             self._periods[path] = self._period(file.written)
         return file
+
+    def _append_file(self, path: Path) -> AppendFile:
+        try:
+            return AppendFile(path, self._content.whole)
+        except Damaged as error:
+            aside = rotate(
+                path, "damaged"
+            )  # somebody may still get something out of it; what we append must be readable
+            telemetry.set_aside("archive", str(aside), str(error))
+            return AppendFile(path, self._content.whole)
 
     def _due(self, path: str, file: AppendFile, now: datetime) -> bool:
         if self._rotate_size is not None and file.size >= self._rotate_size:
@@ -172,6 +190,9 @@ class FileSink:
         file = self._open.pop(path, None)
         self._periods.pop(path, None)
         if file is not None:
+            facts = file.facts()
+            if facts.st_size == file.size:  # else even taking back went wrong, and the next opening has to look
+                self._content.closed(facts)
             file.close()
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from collector.model import Bookmark
+from collector.model import Bookmark, Key
+
+UNKNOWN = Key(0, "", "", "", "", 0)
+"""The key of a letter that was kept before keys were; every sink copes with an event that says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,11 @@ class LaneState:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A record that a sink will never take, kept for people."""
+    """A record that a sink will never take, kept for people, with all that it takes to offer it again.
+
+    *record* is spelled in *format* (``""``: in the sink's, whatever that was), without its LF. *wanted*:
+    somebody asked for it to be offered again and nobody has done so yet. *trouble*: why that came to nothing.
+    """
 
     id: str
     sink: str
@@ -63,6 +70,12 @@ class Letter:
     received: datetime
     event_id: str
     record: bytes
+    format: str = ""
+    source: str = ""
+    subscription: str = ""
+    key: Key = UNKNOWN
+    wanted: bool = False
+    trouble: str = ""
 
 
 class Store(Protocol):
@@ -85,8 +98,21 @@ class Store(Protocol):
     async def save_lanes(self, lanes: Sequence[LaneState]) -> None: ...
 
     async def save_letters(self, letters: Sequence[Letter]) -> None:
-        """Return when the letters are on disk (synced)."""
+        """Return when the letters are on disk (synced). One that was there has the new reason, and nobody wants it."""
 
-    def letters(self) -> Iterable[Letter]: ...
+    def letters(self) -> Iterable[Letter]:
+        """All of them, the oldest first, read one by one."""
+
+    async def want_letters(self, ids: Sequence[str]) -> None:
+        """Return when it is on disk that these shall be offered to their sinks again; those that are gone stay gone."""
+
+    def wanted_letters(self, most: int, most_bytes: int) -> Sequence[Letter]:
+        """The oldest that are wanted: at most *most*, and no more than *most_bytes* of records (but always one)."""
+
+    async def remove_letters(self, ids: Sequence[str]) -> None:
+        """Return when these are gone for good: their sinks have the records."""
+
+    async def postpone_letters(self, sink: str, trouble: str) -> None:
+        """Nobody wants the letters of *sink* any more, because of *trouble*; they stay letters."""
 
     async def close(self) -> None: ...

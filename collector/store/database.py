@@ -26,7 +26,7 @@ WRITER_SETTINGS = (
     "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: fewer double writes of blocks than with the default of 1000 pages
     "PRAGMA journal_size_limit = 33554432",  # a burst does not leave a huge -wal file behind
 )
-BUSY_SECONDS = 5.0  # other processes only read; all that can hold us up is their recovery of a -wal file after a crash
+BUSY_SECONDS = 5.0  # all that can hold us up: a command's few rows, or its recovery of a -wal file after a crash
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _JOB_ERRORS = (sqlite3.Error, CollectorError, ValueError, OverflowError)
 
@@ -48,7 +48,26 @@ def open_writer(path: Path, migrations: Migrations, *, before: Sequence[str] = (
         raise
     if new:
         path.chmod(0o600)
-        sync_folder(path.parent)
+    sync_folder(path.parent)  # also of a file that exists: whoever made it may have been killed before this
+    return connection
+
+
+def open_second_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
+    """A connection for a few rows beside the one that owns *path*; the file stays as that one made it.
+
+    Raises ``OperatorError`` when the file is not of our version, ``sqlite3.Error`` for everything else.
+    """
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA synchronous = full")
+        found = version(connection)
+        require_known_version(found, path, migrations)
+        if found < len(migrations):
+            raise old_format(found, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -97,6 +116,14 @@ def require_known_version(found: int, path: Path, migrations: Migrations) -> Non
             f"{path} has format {found}, and this collector knows up to {len(migrations)}: a newer one wrote it. "
             "Install that one again, or name another state folder."
         )
+
+
+def old_format(found: int, path: Path, migrations: Migrations) -> OperatorError:
+    """What to say of a file that only its owner may bring forward."""
+    return OperatorError(
+        f"{path} has the old format {found}, and this version reads format {len(migrations)}. "
+        "Start the collector of this version once (or restart the one that runs); it brings the file forward."
+    )
 
 
 def perform(connection: sqlite3.Connection, jobs: Sequence[Job[Result]]) -> list[Result | BaseException]:

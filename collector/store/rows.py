@@ -6,9 +6,12 @@ only: it opens nothing.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from collector.model import Key
 from collector.store.base import LaneState, Letter, Presence
 
 Row = tuple[Any, ...]
@@ -35,6 +38,12 @@ MIGRATIONS = (
             number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, sink TEXT NOT NULL,
             reason TEXT NOT NULL, received INTEGER NOT NULL, event_id TEXT NOT NULL, record BLOB NOT NULL)""",
     ),
+    (  # letters can be offered again
+        "ALTER TABLE letter ADD COLUMN head TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE letter ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE letter ADD COLUMN trouble TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX letter_wanted ON letter (number) WHERE wanted",  # twice a second somebody looks
+    ),
 )
 
 BOOKMARK = "SELECT xml, saved FROM bookmark WHERE source = ? AND subscription = ?"
@@ -53,9 +62,16 @@ FORGET_LANES = "DELETE FROM lane"
 SAVE_LANE = """INSERT OR REPLACE INTO lane (sink, type, state, queued, spool_bytes, spool_oldest, delivered, rejected,
     last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-LETTERS = "SELECT id, sink, reason, received, event_id, record FROM letter ORDER BY number"
-SAVE_LETTER = """INSERT INTO letter (id, sink, reason, received, event_id, record) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET reason = excluded.reason"""  # offered again and rejected again: one letter
+LETTERS = "SELECT id, sink, reason, received, event_id, record, head, wanted, trouble FROM letter ORDER BY number"
+WANTED_LETTERS = """SELECT id, sink, reason, received, event_id, record, head, wanted, trouble
+    FROM letter WHERE wanted ORDER BY number LIMIT ?"""
+# Offered again and rejected again: one letter. Its record as it was spelled last, and when it first came.
+SAVE_LETTER = """INSERT INTO letter (id, sink, reason, received, event_id, record, head) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, record = excluded.record, head = excluded.head,
+        wanted = 0, trouble = ''"""
+WANT_LETTER = "UPDATE letter SET wanted = 1, trouble = '' WHERE id = ?"
+REMOVE_LETTER = "DELETE FROM letter WHERE id = ?"
+POSTPONE_LETTERS = "UPDATE letter SET wanted = 0, trouble = ? WHERE sink = ? AND wanted"
 
 
 def micros(time: datetime | None) -> int | None:
@@ -126,9 +142,21 @@ def lane(row: Row) -> LaneState:
 
 
 def letter_row(value: Letter) -> Row:
-    return (value.id, value.sink, value.reason, micros(value.received), value.event_id, value.record)
+    # ASCII, because a name may hold half a surrogate pair, which SQLite's texts cannot
+    head = json.dumps([value.format, value.source, value.subscription, value.key], separators=(",", ":"))
+    reason = storable(value.reason)
+    return (value.id, value.sink, reason, micros(value.received), value.event_id, value.record, head)
 
 
 def letter(row: Row) -> Letter:
-    id_, sink, reason, received, event_id, record = row
-    return Letter(id_, sink, reason, _certain(received), event_id, record)
+    id_, sink, reason, received, event_id, record, head, wanted, trouble = row
+    first = Letter(id_, sink, reason, _certain(received), event_id, record, wanted=bool(wanted), trouble=trouble)
+    if not head:  # kept by a version that did not note where it came from
+        return first
+    format_, source, subscription, key = json.loads(head)
+    return replace(first, format=format_, source=source, subscription=subscription, key=Key(*key))
+
+
+def storable(text: str) -> str:
+    """Text that SQLite takes: half a surrogate pair is no character and becomes ``?``."""
+    return text.encode("utf-8", "replace").decode()

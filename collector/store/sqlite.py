@@ -30,6 +30,7 @@ class SqliteStore:
         self._path = path
         self._reader = reader
         self._writer = writer
+        self._closed = False
         self._commit: GroupCommit[Job[None], None] | None = None
         if writer is not None:
             self._commit = GroupCommit("state", functools.partial(database.perform, writer))
@@ -46,6 +47,18 @@ class SqliteStore:
             raise _unusable(path, error) from error
 
     @classmethod
+    def open_beside(cls, path: Path) -> SqliteStore:
+        """The store in *path* that a running collector writes, to write a word into it: nothing is created or migrated.
+
+        Raises ``OperatorError`` as ``open`` does, and for a file of another version.
+        """
+        try:
+            writer = database.open_second_writer(path, rows.MIGRATIONS)
+            return cls(path, database.open_reader(path), writer)
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(path, error) from error
+
+    @classmethod
     def _open_to_read(cls, path: Path) -> SqliteStore:
         if not path.exists():
             return cls(path, None, None)
@@ -55,7 +68,7 @@ class SqliteStore:
         if found < len(rows.MIGRATIONS):  # a collector that is just being started for the first time, or an old one
             reader.close()
             if found:
-                raise OperatorError(f"{path} has the old format {found}; start the collector once, which brings it up.")
+                raise database.old_format(found, path, rows.MIGRATIONS)
             return cls(path, None, None)
         return cls(path, reader, None)
 
@@ -96,6 +109,26 @@ class SqliteStore:
     def letters(self) -> Iterable[Letter]:
         return (rows.letter(row) for row in self._select(rows.LETTERS))
 
+    async def want_letters(self, ids: Sequence[str]) -> None:
+        await self._write(rows.WANT_LETTER, [(identifier,) for identifier in ids])
+
+    def wanted_letters(self, most: int, most_bytes: int) -> Sequence[Letter]:
+        found: list[Letter] = []
+        weight = 0
+        for row in self._select(rows.WANTED_LETTERS, (most,)):
+            letter = rows.letter(row)
+            weight += len(letter.record)
+            if found and weight > most_bytes:
+                break
+            found.append(letter)
+        return found
+
+    async def remove_letters(self, ids: Sequence[str]) -> None:
+        await self._write(rows.REMOVE_LETTER, [(identifier,) for identifier in ids])
+
+    async def postpone_letters(self, sink: str, trouble: str) -> None:
+        await self._write(rows.POSTPONE_LETTERS, [(rows.storable(trouble), sink)])
+
     async def close(self) -> None:
         """Write what waits, then let go of the file."""
         if self._commit is not None:
@@ -104,8 +137,11 @@ class SqliteStore:
             if connection is not None:
                 connection.close()
         self._reader = self._writer = None
+        self._closed = True
 
     def _select(self, statement: str, arguments: Sequence[Any] = ()) -> Iterator[Any]:
+        if self._closed:  # nothing found would be a wrong answer: a source without a bookmark starts anew
+            raise Backpressure("shutdown", f"{self._path} is closed")
         if self._reader is None:
             return
         try:
@@ -116,6 +152,8 @@ class SqliteStore:
     async def _write(self, statement: str, values: Sequence[Sequence[Any]], *, before: str | None = None) -> None:
         if self._commit is None:
             raise Backpressure("state", f"{self._path} was opened to read only")
+        if self._closed:
+            raise Backpressure("shutdown", f"{self._path} is closed")
 
         def job(connection: sqlite3.Connection) -> None:
             if before is not None:

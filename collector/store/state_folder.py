@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from collector.errors import OperatorError
+from collector.errors import Backpressure, OperatorError
 from collector.store.database import sync_folder
 
 VERSION = 1
@@ -47,7 +47,8 @@ class StateFolder:
             for folder in (self.path, self.path / "spool"):
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, parents=True)
-                    sync_folder(folder.parent)
+                # also what exists: whoever made it may have been killed before it was durable
+                sync_folder(folder.parent)
         except OSError as error:
             code = NOT_PERMITTED if isinstance(error, PermissionError) else CANNOT_CREATE
             raise OperatorError(
@@ -103,8 +104,11 @@ class StateFolder:
         return False
 
     def free(self) -> int:
-        """Bytes that this process may still write on the folder's disk."""
-        disk = os.statvfs(self.path)
+        """Bytes that this process may still write on the folder's disk. Raises ``Backpressure`` when nobody knows."""
+        try:
+            disk = os.statvfs(self.path)
+        except OSError as error:
+            raise Backpressure("state", f"the state folder {self.path} cannot be used: {error.strerror}") from error
         return disk.f_bavail * disk.f_frsize
 
     def _require_version(self) -> None:

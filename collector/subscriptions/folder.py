@@ -17,7 +17,7 @@ from collector.subscriptions.audience import meant_for
 from collector.subscriptions.problems import FileProblems
 from collector.subscriptions.revision import revision_of_file, revision_of_folder
 from collector.subscriptions.subscription import Subscription
-from collector.subscriptions.toml_file import read_toml
+from collector.subscriptions.toml_file import decoded, read_toml
 from collector.subscriptions.wecutil_file import read_wecutil
 
 REFUSED = 500
@@ -96,7 +96,7 @@ def read_file(path: Path, revision: str | None = None) -> Subscription:
         content = path.read_bytes()
     except OSError as error:
         raise FileProblems([(None, f"the file cannot be read: {error.strerror}.")]) from error
-    subscription = read_wecutil(content) if path.suffix.lower() == ".xml" else read_toml(_text(content))
+    subscription = read_wecutil(content) if path.suffix.lower() == ".xml" else read_toml(decoded(content))
     return replace(subscription, revision=revision or revision_of_file(content), origin=str(path))
 
 
@@ -118,14 +118,6 @@ def _files(path: Path) -> list[Path]:
         for entry in entries
         if entry.suffix.lower() in (".toml", ".xml") and not entry.name.startswith(".") and not entry.is_dir()
     ]
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FileProblems([(line, "this is not UTF-8; save the file as UTF-8 text.")]) from error
 
 
 def _duplicates(loaded: Sequence[Subscription]) -> list[str]:

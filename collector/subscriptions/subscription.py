@@ -35,9 +35,9 @@ class Subscription:
 
     *id* is a UUID in lower case. *query* is the QueryList as XML text, comments removed, in
     no namespace. *origin* is the file it came from, *revision* the revision of contract.md
-    section 2. *issuers* (SHA-1 thumbprints in lower-case hex) are those of a wecutil file: callers with
-    a certificate must have one of them. *sddl* is kept from wecutil files until something
-    evaluates it. *sources* and *credentials* belong to pull and push and are kept for them.
+    section 2. *issuers* (SHA-1 thumbprints in lower-case hex): callers with a certificate must have
+    one of them. *sddl* is kept from wecutil files until something evaluates it. *sources* and
+    *credentials* belong to pull and push and are kept for them.
     """
 
     name: str
@@ -60,3 +60,15 @@ class Subscription:
     credentials: str | None = None
     revision: str = ""
     origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What another collector's file says. *query* is written as it was there, with comments and line breaks.
+
+    *notes* are sentences about what is not carried over, or differs.
+    """
+
+    subscription: Subscription
+    query: str
+    notes: tuple[str, ...] = ()

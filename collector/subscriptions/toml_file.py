@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
@@ -85,6 +86,9 @@ class SubscriptionFile(Settings):
     query: str | None = None
     sources: list[str] | SourcesFile = Field(default_factory=list)
     credentials: str | None = None
+    expires: Annotated[str, Field(min_length=1)] | None = None
+    sddl: Annotated[str, Field(min_length=1)] | None = None
+    issuers: list[str] = Field(default_factory=list)
 
     @field_validator("id")
     @classmethod
@@ -97,6 +101,19 @@ class SubscriptionFile(Settings):
                 "no UUID",
                 {"problems": [((), f'"{value}" is no UUID; write one such as "{uuid5(NAMESPACE, "example")}".')]},
             ) from error
+
+    @field_validator("issuers")
+    @classmethod
+    def _thumbprints(cls, value: list[str]) -> list[str]:
+        found = [thumbprint_of(text) for text in value]
+        wrong = [
+            ((row,), f'"{value[row]}" is no SHA-1 thumbprint of a CA; it has 40 hexadecimal digits.')
+            for row, thumbprint in enumerate(found)
+            if len(thumbprint) != 40
+        ]
+        if wrong:
+            raise problems_error(wrong)
+        return found
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -126,6 +143,8 @@ def read_toml(text: str) -> Subscription:
         file = SubscriptionFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise FileProblems([syntax_problem(error, text)]) from error
+    except RecursionError as error:
+        raise FileProblems([(None, "it nests brackets thousands deep; a subscription needs two levels.")]) from error
     except ValidationError as error:
         found = explain(error, SubscriptionFile)
         raise FileProblems([(line_of(text, where), _at(path_of(where), said)) for where, said in found]) from error
@@ -145,7 +164,24 @@ def read_toml(text: str) -> Subscription:
         audience=Audience(tuple(file.audience.allow), tuple(file.audience.deny)),
         sources=tuple(file.sources) if isinstance(file.sources, list) else (f"file:{file.sources.file}",),
         credentials=file.credentials,
+        expires=file.expires,
+        sddl=file.sddl,
+        issuers=tuple(file.issuers),
     )
+
+
+def thumbprint_of(text: str) -> str:
+    """Without the blanks and the invisible U+200E that come along when it is copied from the MMC (protocol.md 13.1)."""
+    return re.sub(r"[^0-9a-f]", "", text.lower())
+
+
+def decoded(content: bytes) -> str:
+    """The text of a TOML file, its lines ended by LF. Raises ``FileProblems``."""
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FileProblems([(line, "this is not UTF-8; save the file as UTF-8 text.")]) from error
 
 
 def _queries(file: SubscriptionFile, text: str) -> QueryList:
@@ -167,7 +203,12 @@ def _placed(file: SubscriptionFile, text: str, place: int | None, said: str) -> 
             return None, f"{said}."
         kind, row = ("select", place - 1) if place <= len(file.select) else ("suppress", place - 1 - len(file.select))
         return line_of(text, (kind, row, "query")), _at(path_of((kind, row, "query")), f"{said}.")
-    start = text.find(file.query)  # a text in triple quotes stands in the file as it is
+    return placed_in_query(file.query, text, place, said)
+
+
+def placed_in_query(query: str, text: str, place: int | None, said: str) -> tuple[int | None, str]:
+    """A problem on line *place* of the key ``query``, on its line of the file."""
+    start = text.find(query)  # a text in triple quotes stands in the file as it is
     if start < 0 or place is None:
         return line_of(text, ("query",)), f"at query: {said}."
     return text.count("\n", 0, start) + place, f"at query: {said}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid5
 
@@ -17,8 +17,8 @@ from lxml.etree import _Element as Element
 
 from collector.query.query_list import QueryProblems, line_of, parse_query_list, placed
 from collector.subscriptions.problems import FileProblems
-from collector.subscriptions.subscription import Audience, DeliverySettings, Subscription
-from collector.subscriptions.toml_file import DEFAULT_LOCALE, NAMESPACE
+from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Subscription
+from collector.subscriptions.toml_file import DEFAULT_LOCALE, NAMESPACE, thumbprint_of
 from collector.wsman.xml import XmlError
 from collector.wsman.xml import parse as parse_xml
 
@@ -36,6 +36,8 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 # (MaxLatencyTime, Heartbeat/@Interval) in seconds of each mode (protocol.md 12.5)
 _NUMBERS = {"normal": (900.0, 900.0), "custom": (900.0, 900.0), "minlatency": (30.0, 3600.0),
             "minbandwidth": (21600.0, 21600.0)}  # fmt: skip
+_MEANINGLESS = ("LogFile", "PublisherName", "TransportName", "TransportPort", "CredentialsType")
+"""Elements that tell a Windows collector where to put events and how to call itself."""
 _PULL_ITEMS = 5
 """MaxItems of Normal when the collector pulls (protocol.md 12.5)."""
 
@@ -95,6 +97,21 @@ class _Reader:
 
 def read_wecutil(content: bytes) -> Subscription:
     """The subscription that *content* says, without revision and origin. Raises ``FileProblems``."""
+    reader, text = _opened(content)
+    return _read(reader, text)
+
+
+def read_wecutil_to_import(content: bytes) -> Imported:
+    """The same with its query as it was written, and notes on what our files do not carry. Raises ``FileProblems``."""
+    reader, text = _opened(content)
+    subscription = _read(reader, text)
+    if subscription.type == "source-initiated":  # then EventSources mean nothing
+        subscription = replace(subscription, sources=())
+    notes = [f"Not carried over: {', '.join(left)}."] if (left := _left_out(reader, subscription)) else []
+    return Imported(subscription, _written_query(reader).strip(), tuple(notes))
+
+
+def _opened(content: bytes) -> tuple[_Reader, str]:
     text = _declaration_blanked(_decoded(content).replace("\r\n", "\n"))
     try:
         root = parse_xml(text)
@@ -106,7 +123,10 @@ def read_wecutil(content: bytes) -> Subscription:
         None,
     ):
         raise FileProblems([(1, f"the file begins with {root.tag}; a wecutil file begins with Subscription.")])
-    reader = _Reader(root)
+    return _Reader(root), text
+
+
+def _read(reader: _Reader, text: str) -> Subscription:
     subscription = _subscription(reader, _query(reader, text))
     if reader.problems:
         raise FileProblems(reader.problems)
@@ -146,7 +166,7 @@ def _subscription(reader: _Reader, query: str) -> Subscription:
         sddl=reader.text("AllowedSourceDomainComputers") or None,
         # the prose of the documentation says IssuerCAList, real files AllowedIssuerCAList (subscriptions.md 2)
         issuers=tuple(
-            _hex(issuer)
+            thumbprint_of(issuer)
             for issuer in reader.texts(f"{allowed}/AllowedIssuerCAList/IssuerCA", f"{allowed}/IssuerCAList/IssuerCA")
         ),
         sources=_sources(reader),
@@ -175,10 +195,29 @@ def _delivery(reader: _Reader, mode: str, kind: str) -> DeliverySettings:
     )
 
 
+def _written_query(reader: _Reader) -> str:
+    element = reader.find("Query")
+    return "" if element is None else "".join(str(part) for part in element.itertext())
+
+
+def _left_out(reader: _Reader, subscription: Subscription) -> list[str]:
+    """What the file says and our files do not, as far as it has a value; never a credential's value."""
+    said = [f"{name} {reader.text(name)}" for name in _MEANINGLESS if reader.text(name)]
+    host = reader.text("Delivery/PushSettings/HostName")
+    said.extend([f"HostName {host}"] if host else [])
+    sources = reader.find("EventSources")
+    hosts = 0 if sources is None else len(sources.findall("{*}EventSource"))
+    if hosts > len(subscription.sources):
+        said.append(f"{hosts - len(subscription.sources)} EventSource that is disabled or needs another type")
+    if next(reader.root.iter("{*}UserName", "{*}Password"), None) is not None:
+        said.append("user names and passwords")
+    return said
+
+
 def _query(reader: _Reader, text: str) -> str:
     """The canonical query; problems are noted with their lines in the file."""
     element = reader.find("Query")
-    written = "" if element is None else "".join(str(part) for part in element.itertext())
+    written = _written_query(reader)
     if element is None or not written.strip():
         reader.problems.append((None, "Query is missing or empty; it holds a QueryList as text, usually in CDATA."))
         return ""
@@ -199,11 +238,6 @@ def _sources(reader: _Reader) -> tuple[str, ...]:
         for source in ([] if parent is None else parent.findall("{*}EventSource"))
         if source.get("Enabled", "true").strip().lower() in ("true", "1")
     )
-
-
-def _hex(thumbprint: str) -> str:
-    """Without the blanks and the invisible U+200E that come along when it is copied from the MMC (protocol.md 13.1)."""
-    return re.sub(r"[^0-9a-f]", "", thumbprint.lower())
 
 
 def _decoded(content: bytes) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from lxml import etree
 
@@ -34,14 +35,19 @@ EVENT = f"{{{names.WSMAN}}}Event"
 DROPPED = f"{{{names.WSMAN}}}DroppedEvents"
 BODY = f"{{{names.SOAP}}}Body"
 
+ALL = 10**9
+"""More pieces than any text holds."""
+
 _OPEN, _CLOSE = "<w:Events>", "</w:Events>"
 _HEAD = f'<w:Event Action="{names.EVENT_ITEM}"><![CDATA['
 _TAIL = "]]></w:Event>"
 _BETWEEN = _TAIL + _HEAD
 
-_MOST_NAMESPACES = 16 << 20
-"""Characters of namespaces in scope at w:Events, times events. They are written once more for each event that is
-taken alone, so a long list would make a small message cost seconds; Windows has five, 300 characters."""
+_MOST_NAMESPACES = 32 << 20
+"""Characters of namespaces in scope, times the elements that are taken alone. They are written once more for each of
+them, so a long list would make a small message cost minutes; Windows has five, 300 characters."""
+_DECLARATION = 32
+"""Characters that a namespace is charged for besides its own: short ones cost their number, not their length."""
 
 _REFERENCE = re.compile(ILLEGAL.pattern + "|&#(?:x[0-9a-fA-F]{1,40}|[0-9]{1,40});")
 _START = re.compile(r"<(?:([A-Za-z_][\w.-]{0,100}):)?Events(?:\s[^<>]*)?(?<!/)>")
@@ -67,8 +73,12 @@ class Opened:
         return self.hidden.blank(text) if self.hidden else text
 
 
-def open_envelope(text: str, depth: int) -> Opened:
-    """Take *text* apart the fastest way that is exact. Raises ``XmlError``."""
+def open_envelope(text: str, depth: int, most: int = ALL) -> Opened:
+    """Take *text* apart the fastest way that is exact. Raises ``XmlError``.
+
+    Where each event costs something, no more than *most* and one are taken out: more than *most*
+    pieces mean that there are too many, and the message must not be acknowledged.
+    """
     cut = slices(text)
     if cut is not None:
         try:
@@ -83,7 +93,7 @@ def open_envelope(text: str, depth: int) -> Opened:
     except XmlForbidden:
         raise
     except XmlError:
-        rescued = _rescued(hidden, depth)
+        rescued = _rescued(hidden, depth, most)
         if rescued is None:
             raise
         return rescued
@@ -91,7 +101,7 @@ def open_envelope(text: str, depth: int) -> Opened:
     if events is None:
         return Opened(root, hidden=hidden)
     _bound_namespaces(events, len(events))
-    return _collected(root, events, hidden)
+    return _collected(root, events, hidden, most)
 
 
 def slices(text: str) -> tuple[str, list[str]] | None:
@@ -183,41 +193,46 @@ def _events(root: Element, *, empty: bool = False) -> Element | None:
     return None if empty and (len(events) or events.text) else events
 
 
-def _bound_namespaces(events: Element, count: int) -> None:
+def _bound_namespaces(around: Element, count: int) -> None:
     """Refuse what would cost much more than it weighs. Raises ``XmlForbidden``."""
-    size = sum(len(prefix or "") + len(uri) for prefix, uri in events.nsmap.items())
+    size = sum(len(prefix or "") + len(uri) + _DECLARATION for prefix, uri in around.nsmap.items())
     if size * count > _MOST_NAMESPACES:
         raise XmlForbidden(
             f"{size} characters of namespaces are declared around {count} events; a few hundred are usual"
         )
 
 
-def _collected(root: Element, events: Element, hidden: Hidden) -> Opened:
-    """The events of a parsed w:Events."""
+def _collected(root: Element, events: Element, hidden: Hidden, most: int) -> Opened:
+    """The events of a parsed w:Events, but no more than *most* and one."""
     pieces: list[str] = []
     dropped: int | None = None
     for item in events:
+        if len(pieces) > most:
+            break
         total = _dropped(item)
         if total is None:
-            pieces += contents(item) if item.tag == EVENT else [alone(item)]
+            pieces += contents(item, most + 1 - len(pieces)) if item.tag == EVENT else [alone(item)]
         else:
             dropped = max(total, dropped or 0)  # a running total only grows
     return Opened(root, [hidden.reveal(piece) for piece in pieces], dropped, hidden=hidden)
 
 
-def contents(item: Element) -> list[str]:
-    """What one w:Event holds: CDATA or escaped text, or child elements, each alone.
+def contents(item: Element, most: int = ALL) -> list[str]:
+    """What one w:Event holds: CDATA or escaped text, or child elements, each alone; of these the first *most*.
 
-    Nothing at all is one event with an empty text: it was sent, so it is counted, and what
-    reads events will call it unreadable. White space around is not part of an event.
+    Raises ``XmlForbidden`` when they would cost much more than they weigh. Nothing at all is one
+    event with an empty text: it was sent, so it is counted, and what reads events will call it
+    unreadable. White space around is not part of an event.
     """
     if not len(item):
         return [(item.text or "").strip(BLANKS)]
+    if len(item) > 1:
+        _bound_namespaces(item, min(len(item), most))
     if (item.text or "").strip(BLANKS) or any((child.tail or "").strip(BLANKS) for child in item):
         parts = [escaped(item.text or "")]
         parts += [alone(child) + escaped(child.tail or "") for child in item]
         return ["".join(parts).strip(BLANKS)]
-    return [alone(child) for child in item]
+    return [alone(child) for child in islice(item, most)]
 
 
 def _dropped(item: Element) -> int | None:
@@ -232,7 +247,7 @@ def _dropped(item: Element) -> int | None:
     return int(total) if total.isascii() and total.isdigit() and len(total) < 19 else 0
 
 
-def _rescued(hidden: Hidden, depth: int) -> Opened | None:
+def _rescued(hidden: Hidden, depth: int, most: int) -> Opened | None:
     """The third way. None: it is not the events that are broken. Raises ``XmlForbidden``."""
     text = hidden.text
     start = _START.search(text)
@@ -255,7 +270,7 @@ def _rescued(hidden: Hidden, depth: int) -> Opened | None:
     body = text[start.end() : end]
     _bound_namespaces(events, body.count(f"</{prefix}Event"))
     whole = _each_alone(events, body, prefix, depth)
-    return _collected(root, whole, hidden)
+    return _collected(root, whole, hidden, most)
 
 
 def _each_alone(events: Element, body: str, prefix: str, depth: int) -> Element:

@@ -23,7 +23,7 @@ from collector.wsman.messages import (
     SubscriptionEnd,
     Unsupported,
 )
-from collector.wsman.pieces import BODY, EVENTS, Opened, open_envelope
+from collector.wsman.pieces import ALL, BODY, EVENTS, Opened, open_envelope
 from collector.wsman.xml import BLANKS, Element, XmlError, alone
 
 __all__ = ["EnvelopeError", "read_envelope"]
@@ -40,13 +40,14 @@ _PROLOGUE = 16384
 _MESSAGE_ID = re.compile(rf"<(?:[\w.-]{{1,100}}:)?MessageID(?:\s[^<>]*)?>([^<>&]{{1,{LONGEST_ID}}})</")
 
 
-def read_envelope(text: str, *, depth: int = 100) -> Message:
+def read_envelope(text: str, *, depth: int = 100, most: int = ALL) -> Message:
     """The message that *text* is. Nested deeper than *depth* elements it is refused.
 
+    A ``Delivery`` with more than *most* pieces is incomplete, too large, and must not be acknowledged.
     Raises ``EnvelopeError``. A broken event never does: it is delivered as what it is.
     """
     try:
-        opened = open_envelope(text, depth)
+        opened = open_envelope(text, depth, most)
     except XmlError as error:
         raise _unreadable(text, error) from None
     root = opened.root

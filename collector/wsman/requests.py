@@ -31,6 +31,13 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedEvents:
+    """What stands in the place of an event that was too large: the running total of those ([DSP0226] 10.9)."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where deliveries go, and the reference parameters that come back as headers; "" was not among them."""
 
@@ -60,26 +67,23 @@ def write_heartbeat(speaker: Speaker, target: Target, *, message_id: str, operat
 def write_events(
     speaker: Speaker,
     target: Target,
-    events: Sequence[str],
+    events: Sequence[str | DroppedEvents],
     bookmark: str | None,
     *,
     message_id: str,
     operation_id: str = "",
     dropped: int | None = None,
 ) -> str:
-    """One batch of *events* (XML texts) in CDATA, their *bookmark* (XML) in the header.
+    """One batch of *events* (XML texts in CDATA, markers where one is missing), their *bookmark* (XML) in the header.
 
-    *dropped* adds a DroppedEvents marker with that running total at the end ([DSP0226] 10.9).
+    *dropped* adds a DroppedEvents marker with that running total at the end.
     """
     header = _delivery_header(
         speaker, target, names.EVENTS, message_id, operation_id, speaker.operation_timeout, bookmark
     )
-    items = "".join(f'<w:Event Action="{names.EVENT_ITEM}"><![CDATA[{_cdata(event)}]]></w:Event>' for event in events)
+    items = "".join(_item(event) for event in events)
     if dropped is not None:
-        items += (
-            f'<w:Event Action="{names.DROPPED_EVENTS}">'
-            f'<w:DroppedEvents Action="{names.EVENT_ITEM}">{dropped}</w:DroppedEvents></w:Event>'
-        )
+        items += _item(DroppedEvents(dropped))
     return _delivered(header, f"<w:Events>{items}</w:Events>")
 
 
@@ -123,6 +127,15 @@ def write_end(*, message_id: str, operation_id: str) -> str:
         f'<a:Action s:mustUnderstand="true">{names.END}</a:Action><a:MessageID>{escaped(message_id)}</a:MessageID>'
         f"<p:OperationID>{escaped(operation_id)}</p:OperationID></s:Header><s:Body></s:Body></s:Envelope>"
     )
+
+
+def _item(event: str | DroppedEvents) -> str:
+    if isinstance(event, DroppedEvents):
+        return (
+            f'<w:Event Action="{names.DROPPED_EVENTS}">'
+            f'<w:DroppedEvents Action="{names.EVENT_ITEM}">{event.total}</w:DroppedEvents></w:Event>'
+        )
+    return f'<w:Event Action="{names.EVENT_ITEM}"><![CDATA[{_cdata(event)}]]></w:Event>'
 
 
 def _cdata(event: str) -> str:

@@ -88,7 +88,8 @@ def _deeper_than(depth: int) -> etree.XPath:
 
 def alone(element: Element) -> str:
     """*element* as XML text that stands alone: with the namespaces it uses, without those around it."""
-    copy = etree.fromstring(etree.tostring(element, with_tail=False), _parser())
+    # UTF-8, not lxml's ASCII: a name may hold letters that only text can spell as references
+    copy = etree.fromstring(etree.tostring(element, encoding="utf-8", with_tail=False), _parser())
     etree.cleanup_namespaces(copy, keep_ns_prefixes=_own_prefixes(element))
     return etree.tostring(copy, encoding="unicode")
 

@@ -68,6 +68,28 @@ def test_broken_subscriptions_and_missing_keys_are_found_together(
     assert any("server.pem" in text for text in problems)
 
 
+def test_every_file_that_cannot_be_read_is_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its key in the settings; one at a time would cost four rounds."""
+    path = make_site(tmp_path, listener='crl = ["ca.crl"]')
+
+    code, problems, _ = check(capsys, path)
+
+    keys = ("certificate", "key", "client_ca", "crl")
+    assert code == 78
+    assert [text.partition(": ")[0] for text in problems] == [f"at listeners.tls.{key}" for key in keys]
+    assert all("cannot be read: No such file or directory" in text for text in problems)
+
+
+def test_the_place_that_named_missing_settings_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that somebody forgot in a profile is hard to find otherwise."""
+    monkeypatch.setenv("WEF_CONFIG", str(tmp_path / "gone.toml"))
+
+    assert "gone.toml ($WEF_CONFIG) is not there" in wef(capsys, "check").err
+    assert "no.toml (--config) is not there" in wef(capsys, "check", "--config", tmp_path / "no.toml").err
+
+
 def test_a_key_of_another_certificate_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The classic of every renewal."""
     authority = make_keys(tmp_path)

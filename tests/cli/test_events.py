@@ -79,10 +79,10 @@ def test_nothing_found_is_an_answer(tmp_path: Path, capfdbinary: pytest.CaptureF
 def test_a_filter_that_means_nothing_is_refused(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], arguments: list[str]
 ) -> None:
-    """Exit code 65 with a sentence that quotes it; never an answer to another question."""
+    """Exit code 64 with a sentence that quotes it; never an answer to another question."""
     code, out, err = run(capfdbinary, "search", "--state", str(tmp_path), *arguments)
 
-    assert (code, out) == (65, b"")
+    assert (code, out) == (64, b"")
     assert arguments[1].encode() in err
 
 

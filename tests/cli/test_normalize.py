@@ -116,3 +116,13 @@ def test_a_file_that_cannot_be_opened_is_an_input_error(tmp_path: Path, capfd: p
 @pytest.mark.parametrize("arguments", [("--format", "stored", "x"), ("--exact", "--format", "raw", "x"), ()])
 def test_wrong_usage_is_told_apart(capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     assert run(capfd, *arguments)[0] == 64
+
+
+def test_what_stands_between_two_events_belongs_to_neither(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """raw is the XML as it was received; a line end of the file would show as &#10; in front of it."""
+    file = tmp_path / "events.xml"
+    file.write_text(f"{event()}\n{SECOND}\n")
+
+    code, rows, _ = run(capfd, "--format", "raw", str(file))
+
+    assert (code, rows) == (0, [event(), SECOND])

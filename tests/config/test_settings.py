@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from collector.auth.mechanisms import MECHANISMS
 from collector.config.explain import explain, path_of
 from collector.config.settings import BUILT, CollectorSettings, Limits, ListenerSettings, SinkSettings
+from collector.routing.match import Taking
 
 HTTPS: dict[str, Any] = {"transport": "https", "certificate": "s.pem", "key": "s.key", "client_ca": ["ca.pem"]}
 HTTP: dict[str, Any] = {"transport": "http", "authentication": ["none"], "address": "127.0.0.1"}
@@ -141,7 +142,20 @@ def test_a_match_is_kept_as_it_was_written(match: dict[str, Any]) -> None:
     assert SinkSettings(type="x", match=match).match == match
 
 
-@pytest.mark.parametrize("match", [{"channel": 5}, {"event_id": 1.5}, {"chanel": "x"}, {"computer": []}, "Security"])
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"channel": 5},
+        {"channel": ""},
+        {"event_id": 1.5},
+        {"event_id": "abc"},
+        {"event_id": -1},
+        {"level": "5-2"},
+        {"chanel": "x"},
+        {"computer": []},
+        "Security",
+    ],
+)
 def test_a_match_that_would_take_nothing_is_refused(match: Any) -> None:
     """It would be found when the evidence is looked for."""
     with pytest.raises(ValidationError):
@@ -161,3 +175,33 @@ def test_a_revision_is_short_and_printable(revision: str) -> None:
     """It travels in the header of every message."""
     with pytest.raises(ValidationError):
         CollectorSettings.model_validate({"subscriptions": {"revision": revision}})
+
+
+@pytest.mark.parametrize(
+    "table", [{}, {"level": 4}, {"event_id": " 4720 - 4729 "}, {"event_id": [1, "2"], "source": "*"}]
+)
+def test_what_the_settings_take_the_router_takes(table: dict[str, Any]) -> None:
+    """A match that ``wef check`` calls good must not stop ``wef serve`` with a traceback."""
+    sink = SinkSettings(type="x", match=table)
+
+    assert Taking.compile(sink.match, sink.exclude, sink.sample).everything is (not table)
+
+
+def test_an_exclude_that_would_leave_out_everything_is_refused() -> None:
+    """An empty table is a forgotten condition, and every event would be gone."""
+    with pytest.raises(ValidationError, match="leave out every event"):
+        SinkSettings(type="x", exclude={})
+
+
+@pytest.mark.parametrize(
+    "host", ["https://wec.corp.example", "wec.corp.example:5986", "wec/x", "a b", "", "-a", "a..b"]
+)
+def test_a_hostname_is_a_bare_name(host: str) -> None:
+    """It goes into NotifyTo and the policy; with a port or a path in it no source would find its way."""
+    assert "without port or path" in refused(**HTTPS, hostname=host)["hostname"]
+
+
+@pytest.mark.parametrize("host", ["wec", "wec.corp.example", "WEC_1.corp.example.", "10.0.0.1", "fe80::1"])
+def test_a_hostname_may_be_any_name_or_address(host: str) -> None:
+    """Windows networks have underscores, and labs have addresses."""
+    assert ListenerSettings.model_validate({**HTTPS, "hostname": host}).hostname == host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from collector.errors import Backpressure
 from collector.model import Bookmark
@@ -46,10 +47,38 @@ class MemoryStore:
     async def save_letters(self, letters: Sequence[Letter]) -> None:
         self._check()
         for letter in letters:
-            self._letters.setdefault(letter.id, letter)
+            first = self._letters.get(letter.id, letter)
+            self._letters[letter.id] = replace(letter, received=first.received, wanted=False, trouble="")
 
     def letters(self) -> Iterable[Letter]:
         return list(self._letters.values())
+
+    async def want_letters(self, ids: Sequence[str]) -> None:
+        self._check()
+        for identifier in ids:
+            if identifier in self._letters:
+                self._letters[identifier] = replace(self._letters[identifier], wanted=True, trouble="")
+
+    def wanted_letters(self, most: int, most_bytes: int) -> Sequence[Letter]:
+        found: list[Letter] = []
+        for letter in self._letters.values():
+            weight = sum(len(earlier.record) for earlier in found) + len(letter.record)
+            if letter.wanted and len(found) < most and (not found or weight <= most_bytes):
+                found.append(letter)
+            elif letter.wanted:
+                break
+        return found
+
+    async def remove_letters(self, ids: Sequence[str]) -> None:
+        self._check()
+        for identifier in ids:
+            self._letters.pop(identifier, None)
+
+    async def postpone_letters(self, sink: str, trouble: str) -> None:
+        self._check()
+        for letter in list(self._letters.values()):
+            if letter.sink == sink and letter.wanted:
+                self._letters[letter.id] = replace(letter, wanted=False, trouble=trouble)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import zstandard
 
 from collector.clock import ManualClock
 from collector.events.filters import SearchQuery
@@ -24,6 +25,7 @@ from collector.events.search import search
 from collector.sinks.base import Sink, Surroundings
 from collector.sinks.events import FOLDER, EventsSink
 from collector.sinks.file import FileSink
+from collector.sinks.frames import Frames
 from collector.sinks.null import NullSink
 from collector.sinks.stdout import StdoutSink
 from collector.sinks.table import SINKS
@@ -51,6 +53,18 @@ def file_harness(folder: Path) -> Harness:
     return Harness(sink, lambda: [] if not path.exists() else line_ids(path.read_bytes()))
 
 
+def zstd_harness(folder: Path) -> Harness:
+    path = folder / "archive" / "all.jsonl.zst"
+    sink = FileSink(PathTemplate(str(path)), "winlogbeat", ManualClock(), content=Frames())
+    return Harness(sink, lambda: [] if not path.exists() else line_ids(unpacked(path.read_bytes())))
+
+
+def unpacked(content: bytes) -> bytes:
+    """All frames as one text, as ``zstd -dc`` would; a frame that is not whole raises."""
+    with zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True) as reader:
+        return reader.read()
+
+
 def stdout_harness(_folder: Path) -> Harness:
     reader, writer = os.pipe()
     taken = bytearray()
@@ -76,7 +90,13 @@ def null_harness(_folder: Path) -> Harness:
     return Harness(NullSink("winlogbeat"), None)
 
 
-HARNESSES = {"events": events_harness, "file": file_harness, "stdout": stdout_harness, "null": null_harness}
+HARNESSES = {
+    "events": events_harness,
+    "file": file_harness,
+    "file zstd": zstd_harness,
+    "stdout": stdout_harness,
+    "null": null_harness,
+}
 
 
 def line_ids(lines: bytes) -> list[str]:
@@ -96,7 +116,7 @@ def numbered(first: int, last: int) -> list[Made]:
 
 def test_every_kind_of_sink_is_asked() -> None:
     """A sink in the table that skips the contract is a sink nobody checked."""
-    assert set(HARNESSES) == set(SINKS)
+    assert {word.partition(" ")[0] for word in HARNESSES} == set(SINKS)
 
 
 def test_every_kind_can_be_built_from_its_settings(tmp_path: Path) -> None:
@@ -187,7 +207,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("word", ["events", "file"])
+@pytest.mark.parametrize("word", ["events", "file", "file zstd"])
 def test_what_was_confirmed_survives_kill_9(word: str, tmp_path: Path) -> None:
     """No close, no flush, no exit handler: what write returned for is there, and the next process goes on."""
     root = Path(__file__).resolve().parents[2]

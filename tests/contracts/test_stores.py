@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from collector.model import Bookmark
+from collector.model import Bookmark, Key
 from collector.store.base import LaneState, Letter, Presence, Store
 from collector.store.sqlite import SqliteStore
 from tests.contracts.memory_store import MemoryStore
@@ -81,3 +83,46 @@ async def test_a_letter_is_kept_once_however_often_it_is_rejected(store: Store) 
     await store.save_letters([letter])
 
     assert list(store.letters()) == [letter, later]
+
+
+def letter(number: int, sink: str = "search", **more: Any) -> Letter:
+    return Letter(f"id{number}", sink, "why", NOW, f"event-{number}", b"x" * 10, **more)
+
+
+async def test_a_letter_keeps_where_its_record_came_from(store: Store) -> None:
+    """Offered again, a sink asks for it; names come from the network and may be no proper text."""
+    kept = letter(1, format="raw", source="pc\ud800", subscription="sub", key=Key(2**63, "\ud800", "S", "P", "1", 4))
+
+    await store.save_letters([kept])
+
+    assert list(store.letters()) == [kept]
+
+
+async def test_wanted_letters_are_given_oldest_first_within_bounds(store: Store) -> None:
+    """A million of them must not lie in memory together; one that is too large alone is still given."""
+    await store.save_letters([letter(number) for number in range(5)])
+
+    await store.want_letters(["id4", "id1", "id2", "no such"])
+
+    assert [found.id for found in store.wanted_letters(10, 1000)] == ["id1", "id2", "id4"]
+    assert [found.id for found in store.wanted_letters(2, 1000)] == ["id1", "id2"]
+    assert [found.id for found in store.wanted_letters(10, 25)] == ["id1", "id2"]
+    assert [found.id for found in store.wanted_letters(10, 1)] == ["id1"]
+
+
+async def test_a_wanted_letter_is_removed_or_returned_or_postponed(store: Store) -> None:
+    """Whoever asked reads the answer in the letter: gone, a new reason, or a trouble."""
+    await store.save_letters([letter(1), letter(2), letter(3), letter(4, "other")])
+    await store.want_letters(["id1", "id2", "id3", "id4"])
+
+    await store.remove_letters(["id1"])
+    await store.save_letters([replace(letter(2), reason="still too large")])
+    await store.postpone_letters("search", "it is down")
+
+    assert list(store.letters()) == [
+        replace(letter(2), reason="still too large"),
+        replace(letter(3), trouble="it is down"),
+        replace(letter(4, "other"), wanted=True),
+    ]
+    await store.want_letters(["id3"])
+    assert [found.trouble for found in store.wanted_letters(1, 100)] == [""]

@@ -55,9 +55,11 @@ def batch(*records: int, dropped: int | None = None, marked: bool = True, **said
 class Corridor:
     """Everything between the reader and the sink, as ``app`` builds it."""
 
-    def __init__(self, folder: Path, sink: Sink, *, spool: int = 2**30, required: bool = True) -> None:
+    def __init__(
+        self, folder: Path, sink: Sink, *, spool: int = 2**30, required: bool = True, store: MemoryStore | None = None
+    ) -> None:
         self.clock = ManualClock()
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         self.presences = Presences()
         self.subscriptions = SubscriptionSet((EVERYTHING,))
         self.trouble: Backpressure | None = None

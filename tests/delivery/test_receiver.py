@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.delivery.receiver import MOST_WAITING
 from collector.errors import Backpressure
 from collector.wsman.messages import Ack
 from tests.delivery.conversation import OTHER, PC, Corridor, batch, bookmark
@@ -106,6 +107,23 @@ async def test_a_slow_old_batch_never_saves_its_bookmark_last(tmp_path: Path) ->
     sink.let_go()
     assert [await old, await new] == [Ack(), Ack()]
     assert corridor.bookmark() == bookmark(2)
+
+
+async def test_a_source_cannot_pile_up_batches(tmp_path: Path) -> None:
+    """Each weighs as much as a body: thousands of connections that all send one would take all memory."""
+    corridor = Corridor(tmp_path, sink := ScriptedSink("hang"))
+    corridor.lane._patience = 3600
+    held = [asyncio.ensure_future(corridor.say(batch(record))) for record in range(1, MOST_WAITING + 1)]
+    await eventually(lambda: len(sink.called) == 1)
+
+    with pytest.raises(Backpressure) as refusal:
+        await corridor.say(batch(99))
+    assert refusal.value.reason == "busy"
+    assert await corridor.say(batch(1), OTHER) == Ack()
+
+    sink.let_go()
+    assert await asyncio.gather(*held) == [Ack()] * MOST_WAITING
+    assert await corridor.say(batch(99)) == Ack()
 
 
 async def test_a_batch_without_a_bookmark_keeps_the_old_one(tmp_path: Path) -> None:

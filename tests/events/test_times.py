@@ -43,7 +43,7 @@ def test_what_is_no_time_is_refused_with_what_would_be_one(text: str) -> None:
 
 
 def test_every_problem_of_a_query_is_told_at_once() -> None:
-    """Exit code 65, and a sentence for each mistake."""
+    """Exit code 64, and a sentence for each mistake."""
     with pytest.raises(OperatorError) as caught:
         parse_query(
             RECEIVED,
@@ -53,5 +53,5 @@ def test_every_problem_of_a_query_is_told_at_once() -> None:
             limit=-1,
         )
 
-    assert caught.value.exit_code == 65
+    assert caught.value.exit_code == 64
     assert len(caught.value.problems) == 6

@@ -85,3 +85,15 @@ def test_lag_is_the_age_of_the_newest_event_when_it_arrived() -> None:
 
     assert lag_of(book.all()[0]) == 90
     assert book.all()[0].events == 3
+
+
+def test_what_could_not_be_saved_is_offered_again() -> None:
+    """A full disk for a moment, and a machine that then falls silent would be missing from the list for ever."""
+    presences = Presences()
+    presences.heard(PC, "s", NOW)
+    entries = presences.changed()
+    assert presences.changed() == []
+
+    presences.unsaved(entries)
+
+    assert presences.changed() == entries

@@ -14,6 +14,7 @@ from collector.auth.gate import Gate
 from collector.auth.mechanisms import MECHANISMS
 from collector.clock import SystemClock
 from collector.config.settings import Limits, ListenerSettings
+from collector.listener.budget import Budget
 from collector.listener.door import Door
 from collector.listener.server import Listener, tls_context
 from collector.listener.turnstile import Turnstile
@@ -114,6 +115,11 @@ class Place:
         """What SIGHUP does to a listener, with the files that *settings* name."""
         self._listener.renew(tls_context("test", settings), gate_of(settings))
 
+    async def stop(self, seconds: float) -> None:
+        """What SIGTERM does to a listener."""
+        self._listener.close()
+        await self._listener.drained(seconds)
+
     def hang_up(self) -> None:
         for writer in self._writers:
             writer.close()
@@ -129,7 +135,7 @@ async def listening(
 ) -> AsyncIterator[Place]:
     settings = settings or ListenerSettings(transport="http", address="127.0.0.1", port=0, authentication=["none"])
     limits = limits or Limits()
-    door = Door(settings, limits, gate_of(settings), corridor.exchange, lambda: "uuid:NEW")
+    door = Door(settings, limits, gate_of(settings), corridor.exchange, lambda: "uuid:NEW", Budget(limits.bodies_size))
     listener = Listener("test", settings, limits, door, Turnstile(limits))
     await listener.start()
     place = Place(corridor, listener)

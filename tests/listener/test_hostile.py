@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from collector.config.settings import Limits
 from collector.kernel import sldc
-from tests.delivery.conversation import ID, NARROW, bookmark, event
+from tests.delivery.conversation import ID, NARROW, Corridor, bookmark, event
 from tests.listener.speaking import ENUMERATE, HEARTBEAT, Place, corridor_in, enumerate_, envelope, listening
 from tests.listener.test_door import IDENTIFIER, events
+from tests.routing.scripted_sink import ScriptedSink, eventually
 
 EVENTS = "http://schemas.dmtf.org/wbem/wsman/1/wsman/Events"
 ITEM = '<w:Event Action="http://schemas.dmtf.org/wbem/wsman/1/wsman/Event">{}</w:Event>'
@@ -245,3 +247,19 @@ async def test_made_up_uris_and_names_reach_no_metric(tmp_path: Path) -> None:
     assert b"/made" not in after
     assert b"urn:" not in after
     assert b"ws-1" not in after
+
+
+async def test_all_bodies_together_are_bounded_and_given_back(tmp_path: Path) -> None:
+    """Ten thousand sources with a full envelope each, after an outage: some have to come again."""
+    corridor = Corridor(tmp_path, sink := ScriptedSink("hang"))
+    corridor.lane._patience = 3600
+    big = batch(cdata(event(1).replace("</Event>", BIG)))
+    async with listening(corridor, limits=Limits(bodies_size=3 * 2**20)) as place:
+        first = asyncio.ensure_future((await place.call()).post(big))
+        await eventually(lambda: bool(sink.called))
+        second = await (await place.call()).post(big)
+        sink.let_go()
+
+        assert second.status == 503
+        assert (await first).status == 200
+        assert (await (await place.call()).post(big)).status == 200

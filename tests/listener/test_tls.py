@@ -106,6 +106,17 @@ async def test_without_a_certificate_there_is_401_and_identify(tmp_path: Path) -
     assert b"ProductVersion" not in known.body or b"0.1" not in known.body
 
 
+async def test_who_has_proven_nothing_does_not_keep_a_connection(tmp_path: Path) -> None:
+    """A known source may be quiet for hours; a stranger who asked who we are would hold a place as long."""
+    lab = Lab(tmp_path)
+    async with listening(corridor_in(tmp_path), lab.settings()) as place:
+        talk = await place.call(lab.client(None))
+        known = await talk.post(IDENTIFY, WSMANIDENTIFY="unauthenticated")
+
+        assert (known.status, known.closed) == (200, True)
+        assert await talk.at_end()
+
+
 async def test_a_foreign_or_a_server_certificate_gets_nowhere_and_the_log_says_why(tmp_path: Path) -> None:
     """In the handshake; TLS 1.3 tells the client when it reads, and tells it nothing useful."""
     lab = Lab(tmp_path)

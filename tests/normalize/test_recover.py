@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collector.normalize import harvest
+from collector.normalize.gathering import MOST_EXTRA
 from collector.normalize.recover import MOST_PIECES, recover, split, visible
 from tests.normalize.samples import RENDERING, batch, event
 
@@ -113,6 +114,14 @@ def test_a_text_of_nothing_but_empty_events_does_not_become_millions() -> None:
 
     assert len(pieces) == MOST_PIECES + 1
     assert sum(len(piece.text) for piece in pieces) == 800_000
+
+
+def test_a_batch_of_such_texts_does_not_either() -> None:
+    """The limit of events in a batch counts texts: without a bound of its own, one body would take all memory."""
+    found = harvest(batch(*["<Event/>" * 1000] * 40))
+
+    assert len(found) == 40 + MOST_EXTRA
+    assert "".join(found.texts) == "<Event/>" * 40_000
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_store_of_a_newer_collector_is_refused(tmp_path: Path) -> None:
     connection.close()
 
     for readonly in (False, True):
-        with pytest.raises(OperatorError, match="has format 99, and this collector knows up to 1") as refusal:
+        with pytest.raises(OperatorError, match="has format 99, and this collector knows up to 2") as refusal:
             SqliteStore.open(file, readonly=readonly)
         assert refusal.value.exit_code == 78
 
@@ -176,3 +176,15 @@ async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     await store.close()
 
     assert (tmp_path / "state.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_a_closed_store_does_not_say_that_there_is_no_bookmark(tmp_path: Path) -> None:
+    """A source that asks while the collector stops would start anew, and what it had not sent would be lost."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    await store.save_bookmark("pc", "s", Bookmark("42"))
+    await store.close()
+
+    with pytest.raises(Backpressure):
+        store.bookmark("pc", "s")
+    with pytest.raises(Backpressure):
+        await store.save_bookmark("pc", "s", Bookmark("43"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.errors import OperatorError
+from collector.errors import Backpressure, OperatorError
 from collector.store.state_folder import StateFolder
 
 CHILD = """
@@ -84,3 +84,11 @@ def test_no_name_of_a_sink_leads_out_of_the_spool_folder(tmp_path: Path, name: s
 
     assert path.parent == tmp_path / "spool"
     assert path.resolve().parent == (tmp_path / "spool").resolve()
+
+
+def test_a_folder_that_is_gone_has_no_number_of_free_bytes(tmp_path: Path) -> None:
+    """An unmounted disk must stop the acknowledgements, and must not end the watch over the disk."""
+    folder = StateFolder(tmp_path / "state")
+
+    with pytest.raises(Backpressure, match="No such file"):
+        folder.free()

@@ -68,6 +68,28 @@ def test_two_events_in_one_element_are_two_pieces() -> None:
     assert len(delivery(batch('<Event xmlns="u"/><Event xmlns="u"/>')).pieces) == 2
 
 
+def test_namespaces_around_many_children_of_one_event_are_refused() -> None:
+    """Each child taken alone repeats them: 80 KB would hold up every source for ten seconds, a megabyte for minutes."""
+    declared = " ".join(f'xmlns:n{number}="urn:{"x" * 50}"' for number in range(1000))
+
+    with pytest.raises(EnvelopeError) as refused:
+        read_envelope(envelope(names.EVENTS, f"<WS:Events><WS:Event {declared}>{'<a/>' * 3000}</WS:Event></WS:Events>"))
+
+    assert refused.value.fault == Fault("w:SchemaValidationError")
+
+
+@pytest.mark.parametrize("item", ["<WS:Event>" + "<a/>" * 50 + "</WS:Event>", "<WS:Event><a/></WS:Event>" * 50])
+def test_a_batch_with_too_many_events_is_not_taken_apart_to_its_end(item: str) -> None:
+    """Four million children fit into one body; one more than allowed is all that it takes to refuse them."""
+    text = envelope(names.EVENTS, f"<WS:Events>{item}</WS:Events>")
+
+    message = read_envelope(text, most=7)
+
+    assert isinstance(message, Delivery)
+    assert len(message.pieces) == 8
+    assert len(delivery(text).pieces) == 50
+
+
 def test_text_beside_a_child_is_kept() -> None:
     """What it means is unknown; that it was sent is evidence."""
     assert delivery(batch("half <b/> an &amp; event")).pieces == ["half <b/> an &amp; event"]
@@ -217,3 +239,10 @@ def test_sliced_and_parsed_give_the_same_pieces(events: list[str]) -> None:
     assert not slow.sliced
     assert [piece.strip(BLANKS) for piece in fast.pieces] == list(slow.pieces)
     assert len(fast.pieces) == len(events)
+
+
+def test_an_event_with_letters_beyond_ascii_in_its_names_stands_alone() -> None:
+    """Found by a mutation: its copy was spelled in ASCII, and a name cannot hold a reference."""
+    event = "<Événement><Größe ä='1'>x</Größe></Événement>"
+
+    assert [piece.replace('"', "'") for piece in delivery(batch(event)).pieces] == [event]

@@ -1,0 +1,52 @@
+"""The scripts that a new user meets first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(script: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    return subprocess.run([script], env={"PATH": path, **environ}, capture_output=True, text=True, timeout=60)
+
+
+def test_a_folder_that_is_no_environment_is_never_emptied(tmp_path: Path) -> None:
+    """WEF_VENV=$HOME would cost somebody everything."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    ended = run(ROOT / "deploy" / "install", WEF_VENV=str(tmp_path))
+
+    assert ended.returncode == 69
+    assert "is no virtual environment" in ended.stderr
+    assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("script", ["deploy/demo", "deploy/install", "tests/run"])
+def test_a_script_finds_its_clone_through_a_link(tmp_path: Path, script: str) -> None:
+    """People link what they use often; it must not look for the rest of the clone beside the link."""
+    link = tmp_path / "link"
+    link.symlink_to(ROOT / script)
+
+    ended = run(link, WEF_PYTHON=str(tmp_path / "no-python"))
+
+    assert ended.returncode == 69
+    assert "no-python is older than Python 3.11 or does not run" in ended.stderr
+
+
+def test_a_python_without_venv_is_named_with_what_is_missing(tmp_path: Path) -> None:
+    """Debian and Ubuntu ship it as a package of its own, and most people meet that here."""
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+
+    ended = run(ROOT / "deploy" / "demo", WEF_PYTHON=str(python), WEF_VENV=str(tmp_path / "venv"))
+
+    assert ended.returncode == 69
+    assert "apt install python3-venv" in ended.stderr
+    assert not (tmp_path / "venv").exists()
