@@ -79,10 +79,11 @@ class Stage:
     def url(self) -> str:
         return f"https://localhost:{self.port}/wsman/SubscriptionManager/WEC"
 
-    def start(self) -> None:
-        """Start the collector and wait until /readyz says so."""
+    def start(self, *, files: int | None = None) -> None:
+        """Start the collector, with so many descriptors at most, and wait until /readyz says so."""
         log = (self.folder / "collector.log").open("ab")
-        self.process = subprocess.Popen([*WEF, "serve"], cwd=self.folder, stdout=log, stderr=log)
+        limited = ["prlimit", f"--nofile={files}"] if files else []
+        self.process = subprocess.Popen([*limited, *WEF, "serve"], cwd=self.folder, stdout=log, stderr=log)
         log.close()
         give_up = time.monotonic() + PATIENCE
         while not self._ready():
@@ -106,6 +107,18 @@ class Stage:
     def log(self) -> str:
         path = self.folder / "collector.log"
         return path.read_text() if path.exists() else ""
+
+    def memory(self) -> int:
+        """Resident bytes of the collector."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) * 1024
+
+    def seconds(self) -> float:
+        """Processor seconds that the collector has used."""
+        assert self.process is not None
+        user, system = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def metrics(self) -> str:
         return self._get("/metrics").split("\r\n\r\n", 1)[1]
