@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 
 from collector.cli.output import json_option, print_json, printable
 from collector.clock import SystemClock
@@ -52,6 +53,12 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     type=click.Path(path_type=Path),
     metavar="FILE",
     help='JSON lines with a field "xml", plain or .gz. Default: made-up events.',
+)
+@click.option(
+    "--evtx",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead: the events of a Windows event log file, in the forwarder's style (needs the package evtx).",
 )
 @click.option(
     "--rate",
@@ -129,6 +136,30 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     show_default=True,
     help="Send event 111 when starting without a bookmark, as Windows 11.",
 )
+@click.option(
+    "--oversized",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of made-up events: too large for an envelope, so that DroppedEvents markers take their places.",
+)
+@click.option(
+    "--reboots",
+    type=click.IntRange(0, 1_000_000),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="So many times in the run a source says good-bye, goes, and comes back.",
+)
+@click.option(
+    "--crashes",
+    type=click.IntRange(0, 1_000_000),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="The same without a good-bye: its connections vanish in the middle of a body.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="For made-up events.")
 @json_option
 def command(as_json: bool, **given: Any) -> int:  # fmt: skip
@@ -143,7 +174,7 @@ def command(as_json: bool, **given: Any) -> int:  # fmt: skip
         click.echo(
             "One certificate for several sources: the collector sees one source. Use {source} in --cert.", err=True
         )
-    verdict = asyncio.run(_run(crew))
+    verdict = asyncio.run(_run(crew, options.duration))
     for note in crew.notes:
         click.echo(printable(note), err=True)
     if as_json:
@@ -158,9 +189,9 @@ def _options(given: dict[str, Any]) -> fleet.FleetOptions:
     return fleet.FleetOptions(**{**given, "greets": greets, "charset": given["charset"].lower()})
 
 
-async def _run(crew: fleet.Fleet) -> Verdict:
+async def _run(crew: fleet.Fleet, duration: float | None) -> Verdict:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    running = asyncio.ensure_future(_shown(crew, stop))
+    running = asyncio.ensure_future(_shown(crew, stop, duration))
 
     def asked() -> None:
         if stop.is_set():
@@ -175,37 +206,52 @@ async def _run(crew: fleet.Fleet) -> Verdict:
         raise KeyboardInterrupt from None
 
 
-async def _shown(crew: fleet.Fleet, stop: asyncio.Event) -> Verdict:
-    with _bar() as tell:
+async def _shown(crew: fleet.Fleet, stop: asyncio.Event, duration: float | None) -> Verdict:
+    with _bar(duration) as tell:
         return await crew.run(tell, stop)
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[fleet.Progress], None] | None]:
-    """A progress bar on stderr when that is a terminal."""
+def _bar(duration: float | None) -> Iterator[Callable[[fleet.Progress], None] | None]:
+    """A progress bar on stderr when that is a terminal: of the file, else of *duration*, else none but numbers."""
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (
+    bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        _Bar(),
         TextColumn("{task.fields[counts]}"),
         TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with bar:
         task = bar.add_task("subscribing", total=None, counts="")
 
         def tell(now: fleet.Progress) -> None:
+            of_file = now.total is not None
+            rate = now.acknowledged / now.seconds if now.seconds else 0.0
             bar.update(
                 task,
                 description=f"{now.subscribed}/{now.sources} sources",
-                total=now.total,
-                completed=now.acknowledged,
-                counts=f"{now.logged:,} logged, {now.sent:,} sent, {now.acknowledged:,} acknowledged",
+                total=now.total if of_file else duration,
+                completed=now.acknowledged if of_file else min(now.seconds, duration or 0.0),
+                counts=f"{now.acknowledged:,} of {now.total or now.logged:,} acknowledged  {rate:,.0f}/s",
             )
 
         yield tell
+
+
+class _Bar(BarColumn):
+    """A bar of one width, so that the numbers beside it stand still; nothing where no end is known."""
+
+    def __init__(self) -> None:
+        super().__init__(bar_width=12)
+
+    def render(self, task: Task) -> ProgressBar:
+        bar = super().render(task)
+        return bar if task.total else ProgressBar(total=1, completed=0, width=0)
 
 
 def _sentence(verdict: Verdict) -> str:

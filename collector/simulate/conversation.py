@@ -37,22 +37,39 @@ class Conversation:
     heard: Callable[[Source, Judgement], None]
     doors: asyncio.Semaphore
     _deliveries: dict[Reading, Delivery] = field(default_factory=dict)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _hurried: bool = False
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _crashed: bool = False
+    _leaving: asyncio.Event = field(default_factory=asyncio.Event)  # the machine goes down
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)  # and does not come back
 
     async def run(self) -> None:
-        """Enumerate now and every Refresh; deliver in between; say good-bye when stopped."""
-        async with asyncio.TaskGroup() as deliveries:
-            while not self._stopping.is_set():
-                await self._enumerate(deliveries)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), self._pause())
-            for delivery in self._deliveries.values():
-                delivery.stop()
+        """One life of the machine after the other, until ``stop``."""
+        while True:
+            await self._live()
+            if await self._within(self._stopping, self.manner.away):
+                return
+
+    @property
+    def able(self) -> bool:
+        """It is up and has subscriptions."""
+        return bool(self._deliveries) and not self.source.away and not self._stopping.is_set()
 
     def stop(self) -> None:
         """End in good order: the exchange under way, SubscriptionEnd, End."""
         self._stopping.set()
+        self._leaving.set()
+
+    def reboot(self) -> None:
+        """Say good-bye (SourceShuttingDown), go, and come back with the same log and nothing else."""
+        self.source.restart()
+        self._leaving.set()
+
+    def crash(self) -> None:
+        """Vanish in the middle of a message, on every connection, and come back as after a reboot."""
+        self.source.restart()
+        self._crashed = True
+        next(iter(self._deliveries.values())).crash(self._leaving.set)
 
     def flush(self) -> None:
         """Send what waits for company, now and from now on."""
@@ -60,10 +77,35 @@ class Conversation:
         for delivery in self._deliveries.values():
             delivery.flush()
 
+    async def _live(self) -> None:
+        """Enumerate now and every Refresh; deliver in between; say good-bye, unless it is a crash."""
+        if not self._stopping.is_set():
+            self._leaving.clear()
+        async with asyncio.TaskGroup() as deliveries:
+            while not self._leaving.is_set():
+                await self._enumerate(deliveries)
+                await self._within(self._leaving, self._pause())
+            if self._crashed:
+                for task in self._tasks:
+                    task.cancel()
+            for delivery in self._deliveries.values():
+                delivery.stop()
+        self._deliveries.clear()
+        self._tasks.clear()
+        self._crashed = False
+
+    @staticmethod
+    async def _within(event: asyncio.Event, seconds: float) -> bool:
+        """Whether *event* is set within *seconds*."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+        return event.is_set()
+
     def _pause(self) -> float:
         """Seconds to the next Enumerate: the Refresh, or a moment while nobody has answered yet."""
         refresh = self.manner.refresh
-        return refresh if self.source.subscribed else min(refresh, FIRST_ATTEMPTS)
+        waits = self.source.subscribed and not self.source.away
+        return refresh if waits else min(refresh, FIRST_ATTEMPTS)
 
     async def _enumerate(self, deliveries: asyncio.TaskGroup) -> None:
         message_id, operation_id = self.manner.new_id(), self.manner.new_id()
@@ -75,7 +117,8 @@ class Conversation:
                 judgement = judge_enumerate(await wire.post(text), message_id)
             except Unreachable as error:
                 judgement = TryAgain(str(error), answered=False)
-            if isinstance(judgement, Offered):
+            down = self.source.away and bool(self._deliveries)  # it went while it was asking
+            if isinstance(judgement, Offered) and not down:
                 self._follow(judgement, deliveries)
                 # the event connections are opened while this one still is; then it ends (captured)
                 with contextlib.suppress(Unreachable):
@@ -91,7 +134,7 @@ class Conversation:
         for reading in changes.opened:
             delivery = Delivery(self.source, reading, self.manner, self._wire, self.heard)
             self._deliveries[reading] = delivery
-            deliveries.create_task(delivery.run())
+            self._tasks.append(deliveries.create_task(delivery.run()))
             if self._hurried:
                 delivery.flush()
 

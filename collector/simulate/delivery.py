@@ -39,7 +39,8 @@ class Manner:
 
     *compression*: ``offer`` (as the subscription says), ``sldc`` or ``none``. *refresh* is the Refresh of
     the policy, *retry_interval* the most seconds between two attempts whatever ConnectionRetry says (None:
-    as it says), *timeout* how long an answer may take: the OperationTimeout that is sent along.
+    as it says), *timeout* how long an answer may take: the OperationTimeout that is sent along. *away*
+    is how long a machine is down when it reboots.
     """
 
     url: str
@@ -50,6 +51,7 @@ class Manner:
     refresh: float = 60.0
     retry_interval: float | None = None
     timeout: float = 60.0
+    away: float = 1.0
 
 
 def target_of(offer: Offer) -> Target:
@@ -82,7 +84,8 @@ class Delivery:
         self._failures = 0
         self._not_before = 0.0  # monotonic; the pause after a failure
         self._stale = False  # every attempt failed: nothing more until the next Refresh
-        self._ending = ""  # "unsubscribe" or "stop"
+        self._ending = ""  # "unsubscribe", "stop" or "crash"
+        self._crashed: Callable[[], None] | None = None  # tells that it has; set: crash as soon as may be
         self._wake = asyncio.Event()
 
     def stop(self) -> None:
@@ -92,6 +95,11 @@ class Delivery:
     def unsubscribe(self) -> None:
         self._ending = "unsubscribe"
         self._wake.set()
+
+    def crash(self, crashed: Callable[[], None]) -> None:
+        """Break off in the middle of the next message, which is what there is to say now, and tell by *crashed*."""
+        self._crashed = crashed
+        self.flush()
 
     def refresh(self) -> None:
         self._stale = False
@@ -115,7 +123,11 @@ class Delivery:
 
     async def _turn(self) -> None:
         now = self._manner.clock.monotonic()
-        if self._stale or self.reading.refused:
+        if self._crashed is not None:
+            await self._break_off(now)
+            self._ending = "crash"
+            self._crashed()
+        elif self._stale or self.reading.refused:
             await self._rest(None)
         elif now < self._not_before:
             await self._rest(self._not_before - now)
@@ -140,6 +152,7 @@ class Delivery:
                 self._failures = 0
                 if isinstance(step, Parcel):
                     self._source.ledger.confirm(identifier, step.sequences)
+                    self._source.ledger.dropped += step.dropped
             case Refused():  # cancelled at once and without a SubscriptionEnd ([MS-WSMV] 3.1.4.1.30.2)
                 self.reading.refused = True
                 self._source.ledger.refused += 1
@@ -168,11 +181,21 @@ class Delivery:
             answer = await wire.post(text, claims_sldc=self._sldc, compressed=self._sldc)
         except NotConnected as error:
             return TryAgain(str(error), answered=False)  # nothing was put on the wire
-        except Unreachable as error:
+        except (Unreachable, asyncio.CancelledError) as error:  # who is cancelled may have been heard
             self._source.ledger.put_on_wire(self.reading.offer.identifier, sequences)
-            return TryAgain(str(error), answered=False)
+            if isinstance(error, Unreachable):
+                return TryAgain(str(error), answered=False)
+            raise
         self._source.ledger.put_on_wire(self.reading.offer.identifier, sequences)
         return judge_delivery(answer, message_id)
+
+    async def _break_off(self, now: float) -> None:
+        """Half a message, and the connection is gone. Nobody can have taken it, so it does not count as sent."""
+        if self.reading.refused:
+            return
+        step = self.reading.step(now)
+        text = self._spelled(Beat() if isinstance(step, Wait) else step, self._manner.new_id())
+        await self._connected().cut_off(text, claims_sldc=self._sldc, compressed=self._sldc)
 
     def _spelled(self, step: Beat | Parcel, message_id: str) -> str:
         operation_id = self._manner.new_id()
@@ -185,7 +208,6 @@ class Delivery:
             step.bookmark,
             message_id=message_id,
             operation_id=operation_id,
-            dropped=step.dropped,
         )
 
     def _connected(self) -> Wire:

@@ -45,6 +45,9 @@ _DOMAINS = (
 _ACCOUNTS = ("svc-backup", "svc-deploy", "svc-monitor", "administrator")
 _CORP_SID = "S-1-5-21-1004336348-1177238915-682003330"
 
+BULK = f"<Data Name='Bulk'>{'x' * 600_000}</Data>"
+"""What makes an event oversized in every charset: collectors offer envelopes of 512000 bytes. All share this one."""
+
 FACTS: dict[str, Callable[[Random], str]] = {
     "activity": lambda r: _guid(r),
     "account": lambda r: r.choice(_ACCOUNTS),
@@ -95,12 +98,17 @@ class Draft:
     channel: str
     write: Callable[[int], str]
     rendering: str
+    bulk: str = ""
 
 
 class Machine:
-    """One computer of a *role* and its endless stream of events; the same *seed*, the same stream."""
+    """One computer of a *role* and its endless stream of events; the same *seed*, the same stream.
 
-    def __init__(self, name: str, role: str, seed: int) -> None:
+    *oversized* is the share of them that is larger than an envelope may be.
+    """
+
+    def __init__(self, name: str, role: str, seed: int, oversized: float = 0.0) -> None:
+        self._oversized = oversized
         self._name = name
         self._random = Random(f"{seed}\0{name}")  # noqa: S311 - made-up events, no secret
         self._kinds = kinds()
@@ -115,7 +123,8 @@ class Machine:
             facts["record"] = str(record_id)
             return kind.template.format_map(facts)
 
-        return Draft(kind.channel, write, kind.rendering.format_map(facts))
+        bulk = BULK if self._oversized and self._random.random() < self._oversized else ""
+        return Draft(kind.channel, write, kind.rendering.format_map(facts), bulk)
 
 
 def fleet_names(count: int) -> list[tuple[str, str]]:

@@ -15,6 +15,9 @@ from collector.simulate.generator import Machine
 from collector.simulate.log import EventLog
 
 Happening = Callable[[], object]
+GRAIN = 0.005
+"""Seconds by which an event may be early: a timer and a wake-up for each of thousands a second would cost more
+than the events themselves."""
 BREATH = 100
 """Events that are logged before the rest of the program gets its turn."""
 
@@ -40,7 +43,7 @@ def made_up(machines: Mapping[str, Machine], logs: Mapping[str, EventLog], clock
 def happen(machine: Machine, log: EventLog, clock: Clock) -> None:
     """One made-up event, now."""
     draft = machine.happening(clock.now())
-    log.append(draft.channel, draft.write, draft.rendering)
+    log.append(draft.channel, draft.write, draft.rendering, draft.bulk)
 
 
 class Pace:
@@ -60,7 +63,7 @@ class Pace:
         if self._end is not None and max(due, self._clock.monotonic()) >= self._end:
             await self.over(stop)
             return False
-        await self._until(due, stop)
+        await self._until(due, stop, GRAIN)
         return not stop.is_set()
 
     async def over(self, stop: asyncio.Event) -> None:
@@ -68,8 +71,8 @@ class Pace:
         if self._end is not None:
             await self._until(self._end, stop)
 
-    async def _until(self, moment: float, stop: asyncio.Event) -> None:
-        while not stop.is_set() and (left := moment - self._clock.monotonic()) > 0:
+    async def _until(self, moment: float, stop: asyncio.Event, early: float = 0.0) -> None:
+        while not stop.is_set() and (left := moment - self._clock.monotonic()) > early:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), left)
 

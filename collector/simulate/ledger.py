@@ -39,6 +39,7 @@ class Ledger:
         self.duplicates = 0
         self.refused = 0
         self.lost = 0  # what subscriptions that are gone should have sent and never will
+        self.dropped = 0  # events too large for an envelope, of which the collector was told and has acknowledged it
         self._flags: dict[str, bytearray] = {}  # per subscription, indexed by sequence
         self._sent = bytearray()
         self._owed = bytearray()  # by how many subscriptions each event is still to be acknowledged

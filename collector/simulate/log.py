@@ -18,7 +18,8 @@ class Record:
     *sequence* counts the records of the whole log from 0, *record_id* those of its channel: the
     position that bookmarks speak of. *xml* is the event as it will be sent, *rendering* the
     RenderingInfo element that RenderedText subscriptions get besides (``""``: the publisher's
-    texts are not on this machine, which real logs know too).
+    texts are not on this machine, which real logs know too). *bulk* makes an event oversized: an
+    element that belongs at the end of its EventData, kept apart so that all such events share one.
     """
 
     sequence: int
@@ -26,6 +27,19 @@ class Record:
     record_id: int
     xml: str
     rendering: str = ""
+    bulk: str = ""
+
+    def whole(self, *, rendered: bool) -> str:
+        """The event's XML with its bulk and, for RenderedText, its rendering."""
+        text = self.xml
+        if self.bulk:
+            text = _before(text, "</EventData>", self.bulk)
+        return _before(text, "</Event>", self.rendering) if rendered and self.rendering else text
+
+
+def _before(text: str, end: str, addition: str) -> str:
+    head, found, tail = text.rpartition(end)
+    return f"{head}{addition}{found}{tail}" if found else text
 
 
 class EventLog:
@@ -65,10 +79,10 @@ class EventLog:
         """The sequence of the oldest record still held; *appended* when there is none."""
         return self._appended - len(self._records)
 
-    def append(self, channel: str, write: Callable[[int], str], rendering: str = "") -> Record:
+    def append(self, channel: str, write: Callable[[int], str], rendering: str = "", bulk: str = "") -> Record:
         """Append an event; *write* is told its record number and gives its XML."""
         record_id = self.newest(channel) + 1
-        record = Record(self._appended, channel, record_id, write(record_id), rendering)
+        record = Record(self._appended, channel, record_id, write(record_id), rendering, bulk)
         self._records.append(record)
         self._newest[channel] = record_id
         self._appended += 1

@@ -59,6 +59,8 @@ class Source:
     readings: dict[str, Reading] = field(default_factory=dict)  # by version: what Windows compares
     complaints: list[str] = field(default_factory=list)  # subscriptions that could not be created, and why
     subscribed: bool = False  # the first offers have come
+    away: bool = False  # the machine is down, or up and without an answer to its first Enumerate
+    _former: dict[str, Reading] = field(default_factory=dict)  # by identifier: what the machine read before it went
 
     def receive(self, offers: Sequence[Offer], moment: datetime) -> Changes:
         """Follow *offers*, made at *moment*; those beyond MOST_SUBSCRIPTIONS are complained about."""
@@ -78,12 +80,22 @@ class Source:
                 if reading is not None:
                     self.readings[offer.version] = reading
                     opened.append(reading)
+        self.away = False
         return Changes(opened, closed)
+
+    def restart(self) -> None:
+        """The machine goes down: log and account stay, and what its subscriptions had in memory is gone."""
+        for reading in self.readings.values():
+            self.ledger.lost += reading.lost
+            self._former[reading.offer.identifier] = reading
+        self.readings.clear()
+        self.away = True
 
     @property
     def settled(self) -> bool:
         """Nothing in the log waits for an acknowledgement, except where the collector refused for good."""
-        return self.subscribed and all(reading.settled or reading.refused for reading in self.readings.values())
+        at_rest = self.subscribed and not self.away
+        return at_rest and all(reading.settled or reading.refused for reading in self.readings.values())
 
     @property
     def lost(self) -> int:
@@ -107,8 +119,11 @@ class Source:
             return None
         matcher = Matcher.compile(query)
         start, fresh = self._start(offer, query.channels)
+        former = self._former.pop(offer.identifier, None)
         if not fresh:
             self._settle_by_bookmark(offer, start)
+        elif former is not None:  # the collector knows nothing of what it has acknowledged: the rest is skipped
+            self.ledger.lost += former.owed()
         return Reading(
             offer,
             self.log,

@@ -5,8 +5,12 @@ It knows HTTP, TLS, charsets and SLDC, and nothing of what the messages mean.
 
 from __future__ import annotations
 
+import asyncio.sslproto
 import codecs
+import contextlib
+import errno
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,10 +18,15 @@ import aiohttp
 
 from collector.errors import CollectorError, OperatorError
 from collector.kernel import sldc
+from collector.simulate.descriptors import exhausted
 
 ANSWER_LIMIT = 16 * 2**20
 """Bytes of the longest answer read. Real ones end at MaxEnvelopeSize (512000); a collector with hundreds of
 subscriptions may need more, and one that never stops talking shall not fill our memory."""
+
+RECEIVED = 16 * 1024
+"""Bytes that asyncio receives at once on a TLS connection: one record. It keeps such a buffer for each connection,
+256 KiB by default, and thousands of sources have thousands of connections on which hardly anything is received."""
 
 _ENCODINGS = {"utf-16": "utf-16-le", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be", "utf-8": "utf-8"}
 _MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE, "utf-8": b""}
@@ -106,13 +115,7 @@ class Wire:
         body = self._charset.encode(text)
         if compressed:
             body = sldc.encode(body)
-        headers = {
-            "Connection": "Keep-Alive",
-            "Content-Type": self._charset.content_type,
-            "User-Agent": "Microsoft WinRM Client",
-        }
-        if claims_sldc:
-            headers["Content-Encoding"] = "SLDC"
+        headers = self._headers(claims_sldc=claims_sldc)
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 return Answer(response.status, decoded(await _read(response), response.charset))
@@ -121,9 +124,35 @@ class Wire:
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise NotTrusted(f"{self._url}: the TLS handshake failed: {error}") from error
         except aiohttp.ClientConnectorError as error:
+            if error.os_error.errno in (errno.EMFILE, errno.ENFILE):
+                raise exhausted() from error
             raise NotConnected(f"{self._url}: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{self._url}: {error or type(error).__name__}") from error
+
+    async def cut_off(self, text: str, *, claims_sldc: bool = False, compressed: bool = False) -> None:
+        """Send the head and half of the body for *text*, then drop the connection, as a power cut does."""
+        body = self._charset.encode(text)
+        if compressed:
+            body = sldc.encode(body)
+        headers = self._headers(claims_sldc=claims_sldc) | {"Content-Length": str(len(body))}
+
+        async def half() -> AsyncIterator[bytes]:
+            yield body[: len(body) // 2]
+            raise ConnectionAbortedError("the power is gone")
+
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            async with self._session.post(self._url, data=half(), headers=headers):
+                pass
+        await self.close()
+
+    def _headers(self, *, claims_sldc: bool) -> dict[str, str]:
+        headers = {
+            "Connection": "Keep-Alive",
+            "Content-Type": self._charset.content_type,
+            "User-Agent": "Microsoft WinRM Client",
+        }
+        return headers | {"Content-Encoding": "SLDC"} if claims_sldc else headers
 
     async def close(self) -> None:
         await self._session.close()
@@ -153,6 +182,9 @@ def decoded(body: bytes, charset: str | None) -> str:
 
 def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
     """A client's context; without *ca* the system's authorities count. Raises ``OperatorError`` naming the file."""
+    protocol = asyncio.sslproto.SSLProtocol
+    if protocol.max_size > 4 * RECEIVED:  # nobody in this process was frugal before; a private name, pinned by a test
+        protocol.max_size = RECEIVED
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
     except (OSError, ssl.SSLError) as error:

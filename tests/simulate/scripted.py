@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from lxml import etree
 
 from collector.kernel import sldc
@@ -82,6 +82,8 @@ class ScriptedCollector:
     enumerations: list[str] = field(default_factory=list)  # the same for Enumerate
     seen: list[Seen] = field(default_factory=list)
     bookmarks: dict[tuple[str, str], str] = field(default_factory=dict)  # (machine, identifier): last acknowledged
+    forgetful: bool = False  # never offers a bookmark
+    torn: list[tuple[int, int]] = field(default_factory=list)  # bodies that broke off: bytes declared and arrived
     url: str = ""
     together: int = 0  # the most deliveries that were ever under way at once on one subscription
     _under_way: dict[str, int] = field(default_factory=dict)
@@ -106,13 +108,27 @@ class ScriptedCollector:
                 await self._changed.wait()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        raw = await request.read()
+        raw = await self._body(request)
+        if raw is None:
+            return web.Response(status=400)
         seen = _seen(request, raw)
         self.seen.append(seen)
         try:
             return await self._answer(request, seen)
         finally:
             self._changed.set()
+
+    async def _body(self, request: web.BaseRequest) -> bytes | None:
+        """The body; None when it broke off."""
+        arrived = b""
+        try:
+            async for chunk in request.content.iter_any():
+                arrived += chunk
+        except (ClientPayloadError, ConnectionError, web.HTTPException):
+            self.torn.append((request.content_length or 0, len(arrived)))
+            self._changed.set()
+            return None
+        return arrived
 
     async def _answer(self, request: web.BaseRequest, seen: Seen) -> web.StreamResponse:
         match seen.kind:
@@ -162,7 +178,7 @@ class ScriptedCollector:
     def _offers(self, seen: Seen) -> web.Response:
         items = []
         for offering in self.offerings:
-            stored = self.bookmarks.get((seen.fields["MachineID"], offering.identifier))
+            stored = None if self.forgetful else self.bookmarks.get((seen.fields["MachineID"], offering.identifier))
             items.append(_item(replace(offering, bookmark=offering.bookmark or stored), self.url))
         body = (
             "<n:EnumerateResponse><n:EnumerationContext></n:EnumerationContext>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import asyncio.sslproto
 import json
 import ssl
 from datetime import timedelta
@@ -100,3 +102,27 @@ def test_certificates_for_plain_http_are_refused() -> None:
     """They would be ignored silently, and somebody would believe that they had been tested."""
     with pytest.raises(OperatorError, match="http://"):
         Certificates("ca.pem", None, None, tls=False)
+
+
+async def test_a_tls_connection_keeps_no_large_buffer_for_what_hardly_ever_comes(
+    tmp_path: Path, authority: Issued
+) -> None:
+    """asyncio keeps 256 KiB for each: 500 MB for two thousand idle sources. A private name of asyncio, pinned here."""
+    (tmp_path / "ca.pem").write_bytes(authority.pem())
+    context = Certificates(str(tmp_path / "ca.pem"), None, None, tls=True).context("pc1")
+    assert context is not None
+
+    loop = asyncio.get_running_loop()
+    protocol = asyncio.sslproto.SSLProtocol(
+        loop, asyncio.Protocol(), context, loop.create_future(), server_hostname="a"
+    )
+
+    assert 0 < len(protocol._ssl_buffer) <= 64 * 1024  # type: ignore[attr-defined]
+
+
+def test_sources_that_show_one_certificate_share_one_context(tmp_path: Path, authority: Issued) -> None:
+    """A context holds the authorities; two thousand copies of them would be hundreds of megabytes."""
+    (tmp_path / "ca.pem").write_bytes(authority.pem())
+    shared = Certificates(str(tmp_path / "ca.pem"), None, None, tls=True)
+
+    assert shared.context("pc1") is shared.context("pc2")

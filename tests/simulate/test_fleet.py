@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,3 +206,95 @@ def test_a_file_that_is_cut_short_is_no_traceback(tmp_path: Path) -> None:
 
     with pytest.raises(OperatorError, match="cannot be read"):
         Fleet(FleetOptions("http://127.0.0.1:1/wsman", events=file), SystemClock())
+
+
+async def test_reboots_and_crashes_cost_nothing_and_send_nothing_twice_that_was_acknowledged(tmp_path: Path) -> None:
+    """The machine comes back with its log alone and resumes after the bookmark that the collector offers."""
+    file = lines(tmp_path / "e.jsonl", *(on(f"pc{number % 2}", number) for number in range(1000, 1400)))
+    options = FleetOptions("", events=file, reboots=2, crashes=3, away=0.05, refresh=60, rate=400.0)
+    async with collecting(ScriptedCollector([Offering(max_elements=5, max_time=0.02)])) as collector:
+        fleet = Fleet(replace(options, url=collector.url), SystemClock())
+        verdict = await fleet.run()
+
+    assert (verdict.ok, verdict.sent, verdict.acknowledged, verdict.duplicates) == (True, 400, 400, 0)
+    assert sorted(collector.events()) == sorted(on(f"pc{number % 2}", number) for number in range(1000, 1400))
+    assert fleet.notes == []
+    assert len(collector.of("SubscriptionEnd")) == 2 + 2  # the reboots, and both machines at the end
+    assert len(collector.torn) == 3
+    assert len(collector.of("Enumerate")) == 2 + 5
+
+
+async def test_a_machine_that_reboots_has_a_new_session_and_the_old_places() -> None:
+    """What a collector sees of a restart: SourceShuttingDown, silence, Enumerate, and the log goes on."""
+    async with collecting(ScriptedCollector()) as collector:
+        options = FleetOptions(collector.url, sources=1, reboots=1, away=0.05, rate=200.0, duration=0.6, refresh=60)
+        verdict = await run_fleet(options)
+
+    assert verdict.ok
+    kinds = [seen.kind for seen in collector.seen]
+    end = kinds.index("SubscriptionEnd")
+    assert "/SourceShuttingDown</e:Status>" in collector.seen[end].text
+    assert kinds[end + 1 : end + 3] == ["End", "Enumerate"]
+    before, after = (
+        {seen.fields["SessionId"] for seen in part if seen.kind in ("Events", "Heartbeat")}
+        for part in (collector.seen[:end], collector.seen[end:])
+    )
+    assert len(before) == len(after) == 1
+    assert before.isdisjoint(after)
+    assert sum("<EventID>111<" in text for seen in collector.of("Events") for text in seen.events) == 1
+
+
+async def test_a_crash_breaks_off_in_the_middle_of_a_body_and_says_no_good_bye() -> None:
+    """A power cut: half a message, and the collector must not take it for a whole one."""
+    async with collecting(ScriptedCollector()) as collector:
+        options = FleetOptions(collector.url, sources=1, crashes=1, away=0.05, rate=200.0, duration=0.6, refresh=60)
+        verdict = await run_fleet(options)
+
+    assert verdict.ok
+    (declared, arrived) = collector.torn[0]
+    assert 0 < arrived < declared
+    assert len(collector.of("SubscriptionEnd")) == 1  # at the end of the run only
+    assert len(collector.of("Enumerate")) == 2
+    assert len(collector.events()) == verdict.sent
+
+
+async def test_events_that_a_collector_makes_a_machine_skip_are_not_called_a_success(tmp_path: Path) -> None:
+    """It acknowledged and offers no bookmark after the reboot: what came meanwhile is never sent."""
+    file = lines(tmp_path / "e.jsonl", *(on("pc1", number) for number in range(60)))
+    forgetful = ScriptedCollector([Offering(max_elements=5)], forgetful=True)
+    async with collecting(forgetful) as collector:
+        fleet = Fleet(FleetOptions(collector.url, events=file, reboots=1, away=0.3, rate=100.0), SystemClock())
+        verdict = await fleet.run()
+
+    assert not verdict.ok
+    assert any("for want of a bookmark" in note for note in fleet.notes)
+
+
+async def test_oversized_events_that_were_asked_for_are_markers_and_no_failure() -> None:
+    """The run did what it was told; a collector's count of dropped events can be compared with the note."""
+    query = '<QueryList><Query><Select Path="Security">*</Select><Select Path="System">*</Select></Query></QueryList>'
+    async with collecting(ScriptedCollector([Offering(query=query)])) as collector:
+        options = FleetOptions(collector.url, sources=2, oversized=0.4, rate=100.0, duration=0.5)
+        fleet = Fleet(options, SystemClock())
+        verdict = await fleet.run()
+
+    totals = [
+        int(text) for seen in collector.of("Events") for text in re.findall(r">(\d+)</w:DroppedEvents>", seen.text)
+    ]
+    assert verdict.ok
+    assert len(totals) > 2
+    assert fleet.notes == [
+        f"{len(totals)} events were too large for an envelope; the collector was told (DroppedEvents)."
+    ]
+    assert max(len(seen.raw) for seen in collector.seen) <= 512000
+
+
+async def test_made_up_events_are_rendered_for_subscriptions_that_ask_for_it() -> None:
+    """RenderedText: the publisher's message, last in the event."""
+    async with collecting(ScriptedCollector([Offering(rendered=True)])) as collector:
+        verdict = await run_fleet(FleetOptions(collector.url, sources=2, rate=100.0, duration=0.4))
+
+    assert verdict.ok
+    assert collector.events()
+    assert all("<RenderingInfo Culture='en-US'><Message>" in text for text in collector.events())
+    assert all(text.endswith("</RenderingInfo></Event>") for text in collector.events())

@@ -41,7 +41,7 @@ async def living(collector: ScriptedCollector, **options: object) -> AsyncIterat
     """One source that follows *collector* and logs nothing by itself."""
     given = {"refresh": 0.1, "give_up": 5.0, "rate": 0.0001, "duration": 30.0, "sources": 1, **options}
     fleet = Fleet(FleetOptions(url=collector.url, log_size=1000, **given), SystemClock())  # type: ignore[arg-type]
-    fleet._machines.clear()  # nothing is made up: the test says what happens
+    fleet._population._machines.clear()  # nothing is made up: the test says what happens
     stop = asyncio.Event()
     task = asyncio.create_task(fleet.run(None, stop))
     try:
@@ -341,8 +341,10 @@ async def test_an_event_too_large_for_any_envelope_is_reported_as_dropped() -> N
 
         batch = collector.of("Events")[0]
         assert ">1</w:DroppedEvents>" in batch.text
-        assert numbers([batch.events[0]]) == [2]
+        assert batch.events[0] == ""  # the marker stands where the event would
+        assert numbers([batch.events[1]]) == [2]
         assert not verdict.ok
+        assert verdict.sent == 1
 
 
 async def test_rendered_text_is_added_only_when_it_is_asked_for() -> None:
