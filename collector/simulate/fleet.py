@@ -65,7 +65,8 @@ async def run_fleet(
     """Run a fleet to its end and say how it went; *stop* ends it early and in good order.
 
     Raises ``OperatorError``: 69 when the collector cannot be reached at all, 65 for a bad file, 78 for
-    certificates, a missing package and too low a limit of open files. Cancelling it drops every connection at once, like a power cut.
+    certificates, a missing package and too low a limit of open files. Cancelling it drops every connection at once,
+    like a power cut.
     """
     return await Fleet(options, clock or SystemClock()).run(on_progress, stop)
 
