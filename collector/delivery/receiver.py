@@ -24,7 +24,7 @@ from collector.routing.receipt import Receipt
 from collector.routing.router import Router
 from collector.store.base import Store
 
-MOST_WAITING = 256
+MOST_WAITING = 4096
 """Batches of one source and subscription held at a time. Windows sends one and waits, and one more for each time that
 it reconnects meanwhile; many machines that were given one certificate by mistake are one source to us. Their bytes
 are bounded elsewhere (``limits.bodies_size``); this bounds how long the last of them would wait for its turn."""
