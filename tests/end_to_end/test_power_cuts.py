@@ -97,6 +97,38 @@ def test_no_acknowledged_event_is_lost_when_the_collector_is_killed_five_times(
     assert set(lines) == set(ids), "every event at least once in the file, and none invented"
 
 
+@pytest.mark.slow
+def test_made_up_events_survive_two_power_cuts(tmp_path: Path) -> None:
+    """The same promise where the real events are not at hand: a fleet that makes up its own."""
+    stage = Stage.build(
+        tmp_path, sinks=SINKS, channels=["Security", "System", "Application"], clients=CLIENTS,
+        subscription='[delivery]\nmax_latency = "1s"\nmax_items = 20\nconnection_retry = "1s"',
+    )  # fmt: skip
+    stage.start()
+    tls = stage.folder / "tls"
+    fleet = subprocess.Popen(
+        [*WEF, "simulate", "--url", stage.url, "--sources", str(len(CLIENTS)), "--rate", "200", "--duration", "8",
+         "--ca", str(tls / "ca.pem"), "--cert", str(tls / "clients/{source}.pem"),
+         "--key", str(tls / "clients/{source}.key"), "--retry-interval", "1", "--json"],
+        cwd=stage.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        for _ in range(2):
+            wait_until_acknowledged(stage, 100)
+            stage.kill()
+            stage.start()
+        out, err = fleet.communicate(timeout=90)
+    finally:
+        fleet.kill()
+        code = stage.stop()
+    verdict = json.loads(out.splitlines()[-1])
+    assert verdict["ok"], (verdict, err[-2000:])
+    assert code == 0
+    ids = stored_ids(stage)
+    assert len(ids) == len(set(ids)) == verdict["sent"]
+    assert {document["wef"]["event_id"] for document in archived(stage)} == set(ids)
+
+
 def wait_until_acknowledged(stage: Stage, goal: int) -> None:
     give_up = time.monotonic() + 60
     while True:
