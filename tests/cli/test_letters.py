@@ -25,6 +25,8 @@ from collector.store.state_folder import StateFolder
 from tests.cli.running import wef
 from tests.cli.site import NOW
 
+pytestmark = pytest.mark.slow  # together they take several seconds
+
 SETTINGS = """
 min_free = "1KiB"
 [monitoring]

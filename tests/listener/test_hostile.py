@@ -193,6 +193,7 @@ async def test_requests_that_could_mean_two_things_mean_nothing(tmp_path: Path, 
         assert await good(place)
 
 
+@pytest.mark.slow
 async def test_a_body_that_stops_half_way_is_given_up_in_time(tmp_path: Path) -> None:
     """Wrong Content-Length, or a line that died."""
     async with listening(corridor_in(tmp_path), limits=LIMITS) as place:

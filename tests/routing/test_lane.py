@@ -46,6 +46,7 @@ async def test_writes_of_several_sources_run_side_by_side_in_the_order_of_their_
         await asyncio.gather(*(receipt.settled() for receipt in receipts))
 
 
+@pytest.mark.slow
 async def test_a_sink_that_is_down_at_the_start_gets_everything_later_in_order(tmp_path: Path) -> None:
     """The collector may start before the cluster does."""
     sink = ScriptedSink("down", "down")
@@ -59,6 +60,7 @@ async def test_a_sink_that_is_down_at_the_start_gets_everything_later_in_order(t
         assert (setting.spool.shares, setting.spool.bytes) == (0, 0)
 
 
+@pytest.mark.slow
 async def test_a_sink_that_goes_down_in_the_middle_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """Shares that it had taken stay taken; those it refused wait; those that follow go behind them."""
     sink = ScriptedSink("ok", "down", "down", "down")
@@ -72,6 +74,7 @@ async def test_a_sink_that_goes_down_in_the_middle_loses_and_repeats_nothing(tmp
         assert "the script says that it is down" in setting.lane.measure().last_error
 
 
+@pytest.mark.slow
 async def test_a_slow_write_that_succeeds_after_all_is_not_repeated(tmp_path: Path) -> None:
     """Patience ends, the write does not: its copy in the spool is dropped when it arrives."""
     sink = ScriptedSink("hang")
@@ -89,6 +92,7 @@ async def test_a_slow_write_that_succeeds_after_all_is_not_repeated(tmp_path: Pa
         assert sink.called == ["a", "b"]
 
 
+@pytest.mark.slow
 async def test_a_slow_write_that_fails_is_offered_again_before_what_came_later(tmp_path: Path) -> None:
     """It was confirmed when it was spooled."""
     sink = ScriptedSink("hang down")
@@ -219,6 +223,7 @@ async def test_a_letter_that_cannot_be_kept_leaves_its_share_in_the_spool(tmp_pa
         assert [letter.event_id for letter in setting.store.letters()] == ["bad"]
 
 
+@pytest.mark.slow
 async def test_what_nobody_foresaw_costs_no_record_and_does_not_end_the_lane(tmp_path: Path) -> None:
     """A bug in a sink is a reason for an error in the log, not for a hole in the evidence."""
     sink = ScriptedSink("bug", "bug")

@@ -20,6 +20,8 @@ from tests.contracts.memory_store import MemoryStore
 from tests.routing.lanes import Setting, spooled
 from tests.routing.scripted_sink import records
 
+pytestmark = pytest.mark.slow  # together they take several seconds
+
 SOURCES, SHARES = 6, 25
 
 

@@ -14,7 +14,11 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
+
 from tests.simulate.scripted import Offering, ScriptedCollector, collecting, event
+
+pytestmark = pytest.mark.slow  # together they take several seconds
 
 
 async def simulate(*arguments: str) -> tuple[int, str, str]:

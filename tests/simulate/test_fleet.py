@@ -16,6 +16,8 @@ from collector.errors import OperatorError
 from collector.simulate.fleet import Fleet, FleetOptions, Progress, run_fleet
 from tests.simulate.scripted import Offering, ScriptedCollector, collecting, event
 
+pytestmark = pytest.mark.slow  # together they take several seconds
+
 
 def lines(path: Path, *xml: str) -> Path:
     """A file for ``--events``."""
