@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,6 +113,34 @@ def test_sighup_swaps_the_subscriptions_all_or_nothing(stage: Stage) -> None:
     eventually(lambda: "reload refused" in stage.log(), "the refusal is in the log")
     assert "wef_subscriptions 2.0" in stage.metrics()
     assert stage.stop() == 0
+
+
+def test_sighup_renews_the_certificate_and_refuses_a_broken_one(stage: Stage) -> None:
+    """A renewal every few months, by a script that may go wrong at night."""
+    assert stage.process is not None
+    folder = stage.folder
+    first = served(stage)
+    subscription = folder / "subscriptions" / "more.toml"
+    subscription.write_text('name = "more"\n[[select]]\nchannel = "Setup"\n')
+    good = (folder / "tls/server.pem").read_bytes()
+
+    (folder / "tls/server.pem").write_bytes(good[: len(good) // 2])
+    stage.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "reload refused" in stage.log(), "the refusal is in the log")
+    assert served(stage) == first
+    assert "wef_subscriptions 1.0" in stage.metrics(), "nothing of a broken reload takes effect"
+
+    wef("tls", "init", "renewed", "--server", "localhost", "--clients", "0", folder=folder)
+    (folder / "tls/server.key").write_bytes((folder / "renewed/server.key").read_bytes())
+    (folder / "tls/server.pem").write_bytes((folder / "renewed/server.pem").read_bytes())
+    stage.process.send_signal(signal.SIGHUP)
+    eventually(lambda: served(stage) != first, "the new certificate is served")
+    assert "wef_subscriptions 2.0" in stage.metrics()
+    assert stage.stop() == 0
+
+
+def served(stage: Stage) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", stage.port), timeout=10)
 
 
 def test_two_collectors_never_share_a_state_folder(stage: Stage) -> None:
