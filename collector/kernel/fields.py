@@ -13,6 +13,8 @@ from typing import TypeVar, cast
 
 from lxml import etree
 
+from collector.kernel.hardened import hardened_parser
+
 NAMESPACE = "http://schemas.microsoft.com/win/2004/08/events/event"
 DEEPEST_USER_DATA = 4
 """Levels below the root of UserData that are flattened; real events have three."""
@@ -25,18 +27,7 @@ MOST_NESTED = 1000
 Pairs = Sequence[tuple[str, str]]
 Value = TypeVar("Value")
 
-# Hardened: no DTD, no entities, no network; libxml2's own caps on depth (256) and size stay on. One
-# object is used for every event: making one costs more than parsing one.
-_PARSER = etree.XMLParser(
-    encoding="utf-8",  # the text was decoded long ago: an encoding declaration in it no longer tells the truth
-    resolve_entities=False,
-    no_network=True,
-    load_dtd=False,
-    huge_tree=False,
-    collect_ids=False,
-    remove_comments=True,
-    remove_pis=True,
-)
+_PARSER = hardened_parser()
 _DOCTYPE = re.compile(r"\ufeff?(?:(?>\s+|<\?.*?\?>|<!--.*?-->))*+<!DOCTYPE", re.DOTALL)
 
 

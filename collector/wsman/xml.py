@@ -1,4 +1,4 @@
-"""The only XML parser settings of the collector's protocol, and the characters XML cannot hold.
+"""How the protocol parses XML, and the characters that XML cannot hold.
 
 Nothing is fetched, nothing is expanded, no document type is taken, depth and size are
 bounded. It parses and refuses; what the elements mean is not known here.
@@ -13,6 +13,8 @@ from xml.sax import saxutils
 
 from lxml import etree
 
+from collector.kernel.hardened import hardened_parser
+
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML 1.0 document may hold, not even as a reference (XML 1.0, production 2)."""
 
@@ -21,6 +23,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 BLANKS = " \t\r\n"
 """White space by XML 1.0, production 3: hand it to ``strip``, which by itself also takes U+001F and U+00A0."""
 
+_PARSER = hardened_parser()
 _RESOURCE_LIMIT = 114  # libxml2's XML_ERR_RESOURCE_LIMIT: its own bounds on depth and size, lxml has no name for it
 _DECLARATION = re.compile(r"<\?xml\s[^>]*\?>")
 # What may stand before a document type. Atomic and possessive: a hostile prologue costs one pass.
@@ -52,7 +55,7 @@ def parse(text: str, *, depth: int = 100) -> Element:
     if "<!DOCTYPE" in text and _DOCTYPE.match(text):
         raise XmlForbidden("the XML has a document type (DOCTYPE); a SOAP message must not have one")
     try:
-        root = etree.fromstring(text.encode("utf-8"), _parser())
+        root = etree.fromstring(text.encode("utf-8"), _PARSER)
     except UnicodeEncodeError:
         raise XmlError("the XML holds a lone surrogate, which is no character") from None
     except etree.XMLSyntaxError as error:
@@ -66,20 +69,6 @@ def parse(text: str, *, depth: int = 100) -> Element:
     return root
 
 
-@lru_cache(maxsize=1)
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        collect_ids=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-
-
 @lru_cache(maxsize=8)
 def _deeper_than(depth: int) -> etree.XPath:
     """Level by level in C: linear in the number of elements, whatever their shape."""
@@ -89,7 +78,7 @@ def _deeper_than(depth: int) -> etree.XPath:
 def alone(element: Element) -> str:
     """*element* as XML text that stands alone: with the namespaces it uses, without those around it."""
     # UTF-8, not lxml's ASCII: a name may hold letters that only text can spell as references
-    copy = etree.fromstring(etree.tostring(element, encoding="utf-8", with_tail=False), _parser())
+    copy = etree.fromstring(etree.tostring(element, encoding="utf-8", with_tail=False), _PARSER)
     etree.cleanup_namespaces(copy, keep_ns_prefixes=_own_prefixes(element))
     return etree.tostring(copy, encoding="unicode")
 
