@@ -210,6 +210,7 @@ _replayed = _counter("wef_letters_replayed", "Letters offered again, by what bec
 _queued = _gauge("wef_sink_queued", "Records a lane holds in memory", "sink")
 _spooled = _gauge("wef_sink_spool_bytes", "Bytes in a lane's spool", "sink")
 _lane_up = _gauge("wef_sink_up", "1 while a lane delivers, 0 while it spools or is full", "sink")
+_lane_blocked = _gauge("wef_sink_blocked", "1 while only a person can help a sink: a right, a key, a topic", "sink")
 
 
 def sink_delivered(sink: str, records: int) -> None:
@@ -234,14 +235,20 @@ def sink_dropped(sink: str, records: int) -> None:
     _log.warning("records dropped by a sink that is not required", sink=sink, records=records)
 
 
-def lane_measured(sink: str, queued: int, spool_bytes: int, up: bool) -> None:
+def lane_measured(sink: str, queued: int, spool_bytes: int, up: bool, blocked: bool) -> None:
     _queued.labels(sink).set(queued)
     _spooled.labels(sink).set(spool_bytes)
     _lane_up.labels(sink).set(1 if up else 0)
+    _lane_blocked.labels(sink).set(1 if blocked else 0)
 
 
 def sink_unavailable(sink: str, text: str) -> None:
     _log.warning("sink unavailable, spooling", sink=sink, text=text[:300])
+
+
+def sink_blocked(sink: str, text: str) -> None:
+    """Nothing is lost yet, but the sink stays away until somebody acts."""
+    _log.error("sink blocked, a person must act", sink=sink, text=text[:300])
 
 
 def sink_recovered(sink: str, drained: int) -> None:

@@ -36,6 +36,10 @@ Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between attempts at a sink that is down: a restart is noticed soon, a long outage costs two a minute."""
+BLOCKED_PAUSE = 5.0
+"""Seconds, at least, while only a person can help: soon enough to see that somebody did."""
+MOST_OBEYED = 300.0
+"""Seconds that a far end may ask us to wait (Retry-After): more would be an outage of our own making."""
 SHARES_AT_ONCE = 200
 """Spooled shares read at a time; with MOST_BYTES the same bound as the window's."""
 GRACE = 5.0
@@ -86,7 +90,8 @@ class Lane:
         self._spooling = False
         self._appending = 0
         self._stopping = asyncio.Event()
-        self._stopped = self._full = self._draining = self._failing = False
+        self._stopped = self._full = self._draining = self._failing = self._blocked = False
+        self._retry_after = 0.0
         self._working = True  # whether the sink did when it was last asked
         self._delivered = self._rejected = 0
         self._trouble = self._last_error = ""
@@ -170,7 +175,7 @@ class Lane:
         """How the lane stands; also sets its gauges."""
         queued = sum(len(held.share.records) for held in self._unanswered)
         state = self._state()
-        telemetry.lane_measured(self.name, queued, self._spool.bytes, state == "delivering")
+        telemetry.lane_measured(self.name, queued, self._spool.bytes, state == "delivering", self._blocked)
         return LaneState(
             self.name,
             self._type,
@@ -190,6 +195,8 @@ class Lane:
             return "delivering"
         if self._full:
             return "full"
+        if self._blocked:
+            return "blocked"
         return "draining" if self._draining else "spooling"
 
     # Straight to the sink ------------------------------------------------------------------------------------------
@@ -234,6 +241,7 @@ class Lane:
             self._rejected += len(rejections)
             telemetry.sink_rejected(self.name, len(rejections), rejections[0].reason)
         self._working = True
+        self._blocked, self._retry_after = False, 0.0
         self._delivered += len(records) - len(rejections)
         telemetry.sink_delivered(self.name, len(records) - len(rejections))
         return True
@@ -242,12 +250,22 @@ class Lane:
         """What *step* returns; None when it had trouble. Nothing that a sink does ends a lane."""
         try:
             return await step
-        except (SinkUnavailable, Backpressure) as error:
+        except SinkUnavailable as error:
+            self._note(str(error))
+            self._heed(error)
+        except Backpressure as error:
             self._note(str(error))
         except Exception as error:  # noqa: BLE001 - the lane's loop: every record is kept and offered again
             telemetry.lane_failed(self.name, error)
             self._note(f"{type(error).__name__}: {error}")
         return None
+
+    def _heed(self, error: SinkUnavailable) -> None:
+        """Remember how long the far end wants to be left alone, and raise the alarm when only a person can help."""
+        self._retry_after = min(error.retry_after, MOST_OBEYED)
+        if error.blocked and not self._blocked:
+            telemetry.sink_blocked(self.name, str(error))
+        self._blocked = error.blocked
 
     def _note(self, trouble: str) -> None:
         self._trouble = trouble[:300]
@@ -341,7 +359,7 @@ class Lane:
                 await asyncio.wait(self._deliveries)
             if not self._working:
                 most = 1
-                await self._pause(backoff.pause())
+                await self._pause(max(backoff.pause(), self._retry_after, BLOCKED_PAUSE if self._blocked else 0))
             drained = await self._survive(self._drain_some(most))
             self._draining = bool(drained)
             if drained is None:
@@ -363,7 +381,7 @@ class Lane:
         admitted = spooled[: len(wave(share.records for share in spooled))]
         outcomes = await asyncio.gather(*(self._survive(self._deliver_spooled(share)) for share in admitted))
         if not all(outcomes):
-            raise SinkUnavailable(self._trouble)
+            raise SinkUnavailable(self._trouble, retry_after=self._retry_after, blocked=self._blocked)
         return len(outcomes)
 
     async def _deliver_spooled(self, share: Spooled) -> bool:

@@ -18,7 +18,17 @@ from collector.model import Records
 
 
 class SinkUnavailable(CollectorError):
-    """Not now: the far end is down, slow or full. Every record is kept and will be offered again."""
+    """Not now: the far end is down, slow or full. Every record is kept and will be offered again.
+
+    *retry_after*: seconds that the far end asked us to wait. *blocked*: waiting does not help, a person
+    must act (wrong password, missing right, missing topic); the text says what to do. The lane asks
+    seldom then, and raises the alarm.
+    """
+
+    def __init__(self, text: str, *, retry_after: float = 0.0, blocked: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.blocked = blocked
 
 
 @dataclass(frozen=True, slots=True)

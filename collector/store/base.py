@@ -47,7 +47,7 @@ class LaneState:
 
     sink: str
     type: str
-    state: str  # "delivering" | "spooling" | "draining" | "full" | "stopped"
+    state: str  # "delivering" | "spooling" | "draining" | "full" | "blocked" | "stopped"
     queued: int
     spool_bytes: int
     spool_oldest: datetime | None

@@ -1,7 +1,7 @@
 """A sink that does what its script says, and makers of records for it.
 
-A word of the script is used for each write: ``ok``, ``down`` (SinkUnavailable), ``hang``
-(until ``let_go``; then ok), ``hang down`` (the same, then SinkUnavailable), ``bug`` (an
+A word of the script is used for each write: ``ok``, ``down`` (SinkUnavailable), ``blocked`` (the same,
+and a person must act), ``hang`` (until ``let_go``; then ok), ``hang down`` (the same, then SinkUnavailable), ``bug`` (an
 exception that nobody foresaw), ``reject`` (all but the first row are taken). After the
 script's end everything is ok.
 """
@@ -40,6 +40,8 @@ class ScriptedSink:
         word = self.script.popleft() if self.script else "ok"
         if word.startswith("hang"):
             await self._free.wait()
+        if word == "blocked":
+            raise SinkUnavailable("the script says that a person must act", blocked=True)
         if word.endswith("down"):
             raise SinkUnavailable("the script says that it is down")
         if word == "bug":

@@ -165,6 +165,21 @@ async def test_a_sink_that_is_down_is_asked_again_only_after_a_pause(tmp_path: P
         assert setting.state == "spooling"
 
 
+async def test_a_sink_that_needs_a_person_says_so_once_and_keeps_everything(tmp_path: Path) -> None:
+    """A wrong password is no outage: somebody must be called, and no event may be lost until they come."""
+    sink = ScriptedSink(*["blocked"] * 9)
+    with capture_logs() as log:
+        async with Setting(tmp_path, sink, patience=LONG) as setting:
+            await setting.offer(records("a")).settled()
+            await setting.offer(records("b")).settled()
+
+            assert setting.state == "blocked"
+
+    alarms = [line for line in log if line["log_level"] == "error"]
+    assert [line["event"] for line in alarms] == ["sink blocked, a person must act"]
+    assert await spooled(tmp_path) == ["a", "b"]
+
+
 async def test_a_sink_that_was_not_asked_again_has_not_recovered(tmp_path: Path) -> None:
     """An empty spool is no sign of life when it could take nothing: the log must not say that all is well."""
     sink = ScriptedSink("down")
