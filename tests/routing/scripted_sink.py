@@ -1,9 +1,9 @@
 """A sink that does what its script says, and makers of records for it.
 
-A word of the script is used for each write: ``ok``, ``down`` (SinkUnavailable), ``blocked`` (the same,
-and a person must act), ``hang`` (until ``let_go``; then ok), ``hang down`` (the same, then SinkUnavailable), ``bug`` (an
-exception that nobody foresaw), ``reject`` (all but the first row are taken). After the
-script's end everything is ok.
+A word of the script is used for each write: ``ok``, ``down`` (SinkUnavailable), ``blocked``
+(the same, and a person must act), ``hang`` (until ``let_go``; then ok), ``hang down`` (the same,
+then SinkUnavailable), ``bug`` (an exception that nobody foresaw), ``reject`` (all but the first
+row are taken). After the script's end everything is ok.
 """
 
 from __future__ import annotations
