@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -40,6 +40,8 @@ from collector.subscriptions.folder import SubscriptionSet, load_folder
 
 HOUSEKEEPING = 1.0
 """Seconds between two rounds: how stale ``wef sources`` and the free-space check may be."""
+SETTLING = 0.05
+"""Seconds between two looks at lanes that somebody waits for."""
 REPLAYS = 0.4
 """Seconds between two looks for letters that are wanted: ``wef letters replay`` is answered within one."""
 
@@ -119,6 +121,14 @@ class Collector:
         self._ready = True
         asyncio.get_running_loop().set_exception_handler(_hear)
         telemetry.ready(__version__)
+
+    async def delivered(self, within: float) -> Sequence[str]:
+        """Wait, at most *within* seconds, until the sinks have everything; the names of those that have not."""
+        until = self._clock.monotonic() + within
+
+        while (owing := [lane.name for lane in self._lanes if lane.owes]) and self._clock.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(SETTLING)
+        return owing
 
     async def stop(self, reason: str) -> None:
         """Drain within the deadline of the settings: no batch half done, nothing acknowledged that is not safe."""
@@ -203,6 +213,7 @@ class Collector:
     async def _drain_lanes(self) -> None:
         """Side by side: one slow sink must not eat the time of the others."""
         await asyncio.gather(*(lane.drain(self._left(self._deadline)) for lane in self._lanes))
+        await self._save_lanes()
 
     async def _start_listeners(self, exchange: Exchange) -> None:
         turnstile, budget = Turnstile(self._settings.limits), Budget(self._settings.limits.bodies_size)
@@ -264,9 +275,16 @@ class Collector:
         changed = self._presences.changed()
         try:
             await self._store.save_presences(changed)
-            await self._store.save_lanes([lane.measure() for lane in self._lanes])
         except Backpressure as error:
             self._presences.unsaved(changed)
+            self._health.report(DATABASE, str(error))
+        else:
+            await self._save_lanes()
+
+    async def _save_lanes(self) -> None:
+        try:
+            await self._store.save_lanes([lane.measure() for lane in self._lanes])
+        except Backpressure as error:
             self._health.report(DATABASE, str(error))
         else:
             self._health.report(DATABASE, "")

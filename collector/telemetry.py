@@ -211,6 +211,10 @@ _queued = _gauge("wef_sink_queued", "Records a lane holds in memory", "sink")
 _spooled = _gauge("wef_sink_spool_bytes", "Bytes in a lane's spool", "sink")
 _lane_up = _gauge("wef_sink_up", "1 while a lane delivers, 0 while it spools or is full", "sink")
 _lane_blocked = _gauge("wef_sink_blocked", "1 while only a person can help a sink: a right, a key, a topic", "sink")
+_producers_replaced = _counter("wef_kafka_producers_replaced", "Kafka producers that gave no answer any more", "sink")
+_present = _counter("wef_sink_present", "Records that a sink had already: repetitions, collapsed by their id", "sink")
+_failures = _counter("wef_sink_failure_stored", "Records that Elasticsearch put into a failure store", "sink")
+_bulk_seconds = _histogram("wef_sink_bulk_seconds", "From a bulk's first request to its last record's fate", "sink")
 
 
 def sink_delivered(sink: str, records: int) -> None:
@@ -253,6 +257,32 @@ def sink_blocked(sink: str, text: str) -> None:
 
 def sink_recovered(sink: str, drained: int) -> None:
     _log.info("sink has everything again", sink=sink, drained=drained)
+
+
+def kafka_producer_replaced(sink: str, engine: str) -> None:
+    """A producer kept silent beyond its own time-out. What it held is offered again by a new one."""
+    _producers_replaced.labels(sink).inc()
+    _log.warning("kafka producer replaced: it gave no answer", sink=sink, engine=engine)
+
+
+def bulk_settled(sink: str, present: int, failures: int, seconds: float) -> None:
+    """Elasticsearch answered, or did not. A failure store keeps what does not fit the mapping, out of sight."""
+    _bulk_seconds.labels(sink).observe(seconds)
+    if present:
+        _present.labels(sink).inc(present)
+    if failures:
+        _failures.labels(sink).inc(failures)
+        _log.warning("records went to a failure store", sink=sink, records=failures)
+
+
+def bulks_made_smaller(sink: str, size: int) -> None:
+    """Something in between lets less pass than ``bulk_size`` (413)."""
+    _log.warning("bulks made smaller, the far end takes no larger ones", sink=sink, bytes=size)
+
+
+def plain_indices_possible(sink: str) -> None:
+    """The server is older than the parameter that keeps it from making an index where a stream is missing."""
+    _log.warning("the server does not know require_data_stream; run wef setup elasticsearch", sink=sink)
 
 
 def lane_failed(sink: str, error: BaseException) -> None:

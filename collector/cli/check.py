@@ -15,6 +15,7 @@ import click
 from collector.cli.keys import key_problems
 from collector.cli.output import config_option, json_option, print_json, printable
 from collector.cli.settings import load_settings
+from collector.cli.version import engine_of
 from collector.clock import Clock, SystemClock
 from collector.config.load import find
 from collector.config.settings import CollectorSettings, ListenerSettings
@@ -26,10 +27,11 @@ CONFIGURATION = 78
 
 @dataclass(slots=True)
 class Findings:
-    """What was found: *problems* stop the collector or its sources, *warnings* are worth a thought."""
+    """What was found: *problems* stop the collector or its sources, *warnings* are worth a thought, *notes* to know."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     summary: str = ""
 
 
@@ -41,7 +43,11 @@ def command(context: click.Context, config: str | None, as_json: bool) -> None:
     """Check settings, subscriptions, files and keys. Exit 0: good, perhaps with warnings; 78: problems."""
     findings = check(config, SystemClock())
     if as_json:
-        for severity, texts in (("problem", findings.problems), ("warning", findings.warnings)):
+        for severity, texts in (
+            ("problem", findings.problems),
+            ("warning", findings.warnings),
+            ("note", findings.notes),
+        ):
             for text in texts:
                 print_json({"severity": severity, "text": text.strip()})
     else:
@@ -49,6 +55,8 @@ def command(context: click.Context, config: str | None, as_json: bool) -> None:
             click.echo(_safe(text))
         for text in findings.warnings:
             click.echo(f"warning: {_safe(text)}")
+        for text in findings.notes:
+            click.echo(_safe(text))
         if findings.summary:
             click.echo(findings.summary)
     if findings.problems:
@@ -68,6 +76,9 @@ def check(config: str | None, clock: Clock) -> Findings:
     _check_listeners(settings, clock, findings)
     findings.warnings.extend(_sink_warnings(settings))
     findings.warnings.extend(_state_warnings(settings))
+    findings.notes.extend(
+        f"sink {name}: engine {engine}" for name, sink in settings.sinks.items() if (engine := engine_of(sink))
+    )
     if not findings.problems:
         enabled = sum(entry.enabled for entry in subscriptions.all)
         findings.summary = (

@@ -1,18 +1,25 @@
 """``wef demo``: a collector on the embedded store and twenty pretend Windows machines, on this machine.
 
 Everything is real but the machines: HTTPS with client certificates on loopback, the shipped
-collector, its store. What it leaves behind can be looked at with the other commands.
+collector, its store, and Kafka and Elasticsearch where somebody runs them. What it leaves behind can be
+looked at with the other commands.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import secrets
 import shlex
 import signal
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -31,16 +38,22 @@ from collector.simulate.generator import fleet_names
 from collector.simulate.ledger import Verdict
 from collector.store.state_folder import StateFolder
 
+if TYPE_CHECKING:
+    from collector.cli.far_ends import Discovery, FarEnd
+
 SOURCES = 20
 RATE = 100.0  # events/s of the whole fleet: busy to look at, idle for the machine
 HISTORY = 5  # events that each machine has already logged, so that the first ones are there at once
+SETTLED = 60.0  # seconds until a real server, cold and perhaps busy, must have what the fleet sent
 MARK = "# Written by wef demo; it is written anew by the next one."
 CANNOT_CREATE = 73
+COLLECTOR = "demo-collector"
+_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}", re.ASCII)
 
 SETTINGS = """\
 {mark}
 state = "."
-name = "demo-collector"
+name = "{name}"
 min_free = "64MiB"
 
 [subscriptions]
@@ -59,6 +72,17 @@ type = "events"
 
 [monitoring]
 port = {monitoring}
+{ends}"""
+KAFKA = """
+[sinks.kafka]
+type = "kafka"
+brokers = {brokers}
+engine = {engine}
+"""
+ELASTICSEARCH = """
+[sinks.elasticsearch]
+type = "elasticsearch"
+hosts = {hosts}
 """
 SUBSCRIPTION = """\
 name = "demo"
@@ -74,31 +98,107 @@ CHANNELS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Real servers that the demo shall also deliver to; empty: none."""
+
+    brokers: tuple[str, ...] = ()
+    engine: str = "auto"
+    url: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.brokers or self.url)
+
+    def as_settings(self) -> str:
+        """Tables of collector.toml. JSON's texts and lists are TOML's too."""
+        text = ""
+        if self.brokers:
+            text += KAFKA.format(brokers=json.dumps(self.brokers), engine=json.dumps(self.engine))
+        if self.url:
+            text += ELASTICSEARCH.format(hosts=json.dumps([self.url]))
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How it went. *stored*: what the store gained; *ended*: somebody pressed Ctrl-C; *found*: by far end."""
+
+    verdict: Verdict
+    stored: int
+    ended: bool
+    found: Mapping[str, Discovery] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Everything that was sent is acknowledged, and is wherever it should be."""
+        verdict = self.verdict
+        whole = verdict.ok or (self.ended and verdict.refused == 0 and verdict.acknowledged == verdict.sent)
+        everywhere = [self.stored, *(found.events for found in self.found.values())]
+        return whole and all(number == verdict.sent for number in everywhere)
+
+    def as_row(self) -> dict[str, Any]:
+        """contract.md 6, and one more number for each far end."""
+        verdict = self.verdict
+        return {
+            "ok": self.ok, "sent": verdict.sent, "acknowledged": verdict.acknowledged, "stored": self.stored,
+            "duplicates": verdict.duplicates, "refused": verdict.refused, "seconds": round(verdict.seconds, 3),
+            **{name: found.events for name, found in self.found.items()},
+        }  # fmt: skip
+
+
+def _brokers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    found = tuple(broker.strip() for broker in text.split(","))
+    for broker in found:
+        if not _BROKER.fullmatch(broker):
+            raise click.BadParameter(f'"{broker}" is no broker; write HOST:PORT, such as 127.0.0.1:9092.')
+    return found
+
+
+def _url(_: click.Context, __: click.Parameter, text: str | None) -> str:
+    if not text:
+        return ""
+    if "@" in text:  # not quoted: it may be a password
+        raise click.BadParameter(
+            "it holds a user or a password, which other users of this machine can read; the demo takes a server without"
+            " them. Write username and password, or api_key, into [sinks.NAME] of a collector.toml and use wef serve."
+        )
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise click.BadParameter(f'"{text}" is no address; write for example http://127.0.0.1:9200.')
+    return text
+
+
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=None, help="End by itself. Default: Ctrl-C ends it.")
 @click.option("--state", type=click.Path(path_type=Path), default=None, help="The state folder. Default: a new one.")
-def command(seconds: float | None, state: Path | None) -> None:
+@click.option("--kafka", "brokers", metavar="HOST:PORT", callback=_brokers, help="Also deliver to these brokers (a,b).")
+@click.option(
+    "--kafka-engine", "engine", type=click.Choice(["auto", "kafka-python", "librdkafka"]), default="auto",
+    show_default=True, help="The library that speaks to them.",
+)  # fmt: skip
+@click.option("--elasticsearch", "url", metavar="URL", callback=_url, help="Also deliver to this Elasticsearch.")
+def command(seconds: float | None, state: Path | None, brokers: tuple[str, ...], engine: str, url: str) -> None:
     """See it work: a collector and a simulated fleet on this machine.
 
-    The last line of the output is the verdict; the exit code is 0 only when every event that
-    was sent is acknowledged and stored.
+    With --kafka and --elasticsearch topics and templates are set up there first (as wef setup --apply does),
+    and at the end the events are counted in the servers themselves. The last line of the output is the verdict;
+    the exit code is 0 only when every event that was sent is acknowledged, stored, and in those servers.
     """
+    servers = Servers(brokers, engine, url)
     folder = Path(tempfile.mkdtemp(prefix="wef-demo-")) if state is None else state.absolute()
-    settings = _prepare(folder)
+    settings = _prepare(folder, servers)
+    ends = _far_ends(settings) if servers else ()
     with (folder / "demo.log").open("a", encoding="utf-8") as log:
         telemetry.configure("info", "json", log)
-        verdict, stored, ended = asyncio.run(_play(settings, folder, seconds))
-    _say_what_next(folder)
-    whole = verdict.ok or (ended and verdict.refused == 0 and verdict.acknowledged == verdict.sent)
-    ok = whole and stored == verdict.sent
-    print_json({
-        "ok": ok, "sent": verdict.sent, "acknowledged": verdict.acknowledged, "stored": stored,
-        "duplicates": verdict.duplicates, "refused": verdict.refused, "seconds": round(verdict.seconds, 3),
-    })  # fmt: skip
-    raise click.exceptions.Exit(0 if ok else 1)
+        played = asyncio.run(_play(settings, folder, seconds, ends))
+    _say_what_next(folder, ends, played)
+    print_json(played.as_row())
+    raise click.exceptions.Exit(0 if played.ok else 1)
 
 
-def _prepare(folder: Path) -> CollectorSettings:
+def _prepare(folder: Path, servers: Servers) -> CollectorSettings:
     """Settings, certificates and a subscription in *folder*, which becomes the state folder."""
     file = folder / "collector.toml"
     if file.exists() and not file.read_text(errors="replace").startswith(MARK):
@@ -113,7 +213,10 @@ def _prepare(folder: Path) -> CollectorSettings:
         selects = "".join(f'[[select]]\nchannel = "{channel}"\n' for channel in CHANNELS)
         (folder / "demo-subscriptions" / "demo.toml").write_text(SUBSCRIPTION + selects)
         port, monitoring = _free_ports(2)
-        file.write_text(SETTINGS.format(mark=MARK, port=port, monitoring=monitoring))
+        # Servers outlive a demo: this run's events are told from those of others by the collector's name.
+        name = f"{COLLECTOR}-{secrets.token_hex(4)}" if servers else COLLECTOR
+        ends = servers.as_settings()
+        file.write_text(SETTINGS.format(mark=MARK, name=name, port=port, monitoring=monitoring, ends=ends))
     except OSError as error:
         raise OperatorError(
             f"{error.filename or folder} cannot be written: {error.strerror}. Name a folder of your own with --state.",
@@ -122,8 +225,18 @@ def _prepare(folder: Path) -> CollectorSettings:
     return load_settings(str(file))
 
 
-async def _play(settings: CollectorSettings, folder: Path, seconds: float | None) -> tuple[Verdict, int, bool]:
-    """Run both sides; the fleet's verdict, how many events the store gained, whether Ctrl-C ended it."""
+def _far_ends(settings: CollectorSettings) -> Sequence[FarEnd]:
+    # Imported here: the clients' libraries take half a second that the plain demo need not wait for.
+    from collector.cli.far_ends import far_ends
+
+    return far_ends(settings, "demo", CHANNELS)
+
+
+async def _play(settings: CollectorSettings, folder: Path, seconds: float | None, ends: Sequence[FarEnd]) -> Played:
+    """Set up the far ends, run both sides, and count what is where afterwards."""
+    for end in ends:
+        for sentence in await end.make_ready():
+            click.echo(sentence)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -133,21 +246,39 @@ async def _play(settings: CollectorSettings, folder: Path, seconds: float | None
     await collector.start()
     try:
         (_, port) = collector.addresses["tls"][0]
-        options = FleetOptions(
-            url=f"https://localhost:{port}/wsman/SubscriptionManager/WEC",
-            sources=SOURCES,
-            rate=RATE,
-            duration=seconds,
-            ca=str(folder / "demo-tls" / "ca.pem"),
-            cert=str(folder / "demo-tls" / "clients" / "{source}.pem"),
-            key=str(folder / "demo-tls" / "clients" / "{source}.key"),
-            history=HISTORY,
-        )
         with Screen(folder, events) as screen:
-            verdict = await run_fleet(options, screen.progress, stop=stop)
+            verdict = await run_fleet(_fleet(folder, port, seconds), screen.progress, stop=stop)
+        for name in await collector.delivered(SETTLED):  # acknowledged is what a spool has; here all is to be seen
+            click.echo(f"{name} has not taken everything within {SETTLED:g} s; the rest lies in its spool.")
     finally:
         await collector.stop("the demo is over")
-    return verdict, count(events, SearchQuery()) - before, stop.is_set()
+    found = {end.name: await _find(end, settings.name or "") for end in ends}
+    return Played(verdict, count(events, SearchQuery()) - before, stop.is_set(), found)
+
+
+async def _find(end: FarEnd, collector: str) -> Discovery:
+    """What *end* has. One that went away meanwhile has nothing: the verdict comes all the same."""
+    from collector.cli.far_ends import Discovery
+
+    try:
+        return await end.find(collector)
+    except OperatorError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        return Discovery()
+
+
+def _fleet(folder: Path, port: int, seconds: float | None) -> FleetOptions:
+    return FleetOptions(
+        url=f"https://localhost:{port}/wsman/SubscriptionManager/WEC",
+        sources=SOURCES,
+        rate=RATE,
+        duration=seconds,
+        ca=str(folder / "demo-tls" / "ca.pem"),
+        cert=str(folder / "demo-tls" / "clients" / "{source}.pem"),
+        key=str(folder / "demo-tls" / "clients" / "{source}.key"),
+        history=HISTORY,
+    )
 
 
 def _free_ports(number: int) -> Sequence[int]:
@@ -159,15 +290,27 @@ def _free_ports(number: int) -> Sequence[int]:
     return ports
 
 
-def _say_what_next(folder: Path) -> None:
+def _say_what_next(folder: Path, ends: Sequence[FarEnd], played: Played) -> None:
     config = f"--config {shlex.quote(str(folder / 'collector.toml'))}"
     wef = called()
+    for name, found in played.found.items():
+        click.echo(f"\n{name} holds {found.events} of {played.verdict.sent} events{_again(found)}:")
+        for place, number in sorted(found.places.items()):
+            click.echo(f"  {number:7}  {place}")
     click.echo(f"""
 Everything is in {folder}. What to type next:
 
   {wef} events search {config} --limit 5
   {wef} events search {config} --event-id 4625 --format xml
   {wef} sources list {config}
-  {wef} bookmarks list {config}
-  {wef} serve {config}      # the same collector, without the fleet
-""")
+  {wef} bookmarks list {config}""")
+    if ends:
+        click.echo(f"  {wef} sinks list {config}")
+    for end in ends:
+        for line in end.next_lines():
+            click.echo(f"  {line}")
+    click.echo(f"  {wef} serve {config}      # the same collector, without the fleet\n")
+
+
+def _again(found: Discovery) -> str:
+    return f" ({found.again} records say one again)" if found.again else ""

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bookmarks": ("bookmarks", "List and show the bookmarks of sources."),
     "sinks": ("sinks", "List the sinks and how their lanes stand."),
     "letters": ("letters", "Records that a sink rejected: list them, offer them again."),
+    "match": ("match", "Which sinks take an event, and why."),
+    "setup": ("setup", "Make the topics or templates that the sinks need."),
     "normalize": ("normalize", "Turn event XML into documents."),
     "decode": ("decode", "Take a captured body apart, layer by layer."),
     "gpo": ("gpo", "The group policy text for the Windows side."),

@@ -63,14 +63,21 @@ def command(name: str, exact: bool, file: str) -> None:
     """
     if exact and name != "winlogbeat":
         raise click.UsageError(f"--exact is about documents; the format {name} has none. Use --format winlogbeat.")
+    try:
+        for block in blocks(read_texts(file), name, exact, SystemClock().now()):
+            sys.stdout.buffer.write(block)
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OperatorError(f"the output: {error.strerror or error}.", exit_code=INPUT_OUTPUT) from error
+
+
+def read_texts(file: str) -> Iterator[str]:
+    """The event texts of *file* (``-``: stdin), whichever way it holds them. Raises ``OperatorError`` (65, 74)."""
     with ExitStack() as stack:
         try:
-            stream = _unpacked(_opened(file, stack), stack)
-            for block in blocks(texts(stream, file), name, exact, SystemClock().now()):
-                sys.stdout.buffer.write(block)
-                sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
+            yield from texts(_unpacked(_opened(file, stack), stack), file)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             problem = f"{file}: the gzip stream is damaged ({error}); what came before was printed."
             raise OperatorError(problem, exit_code=BAD_INPUT) from error

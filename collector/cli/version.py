@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 import ssl
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
 import click
@@ -12,8 +13,11 @@ from lxml import etree
 
 from collector import __version__
 from collector.cli.output import json_option, print_json
+from collector.config.settings import SinkSettings
+from collector.sinks.elasticsearch.settings import ElasticsearchSettings
+from collector.sinks.kafka.settings import KafkaSettings
 
-PACKAGES = ("aiohttp", "cryptography", "lxml", "orjson", "pydantic", "zstandard")
+PACKAGES = ("aiohttp", "cryptography", "elasticsearch", "kafka-python", "lxml", "orjson", "pydantic", "zstandard")
 """Whose versions matter to how the collector behaves on the wire and on disk."""
 
 
@@ -49,4 +53,25 @@ def engines() -> dict[str, str]:
         "sqlite": sqlite3.sqlite_version,
         "libxml2": ".".join(str(part) for part in etree.LIBXML_VERSION),
         **{name: installed(name) for name in PACKAGES},
+        "librdkafka": librdkafka(),
     }
+
+
+def librdkafka() -> str:
+    """The version of the package that brings it, which has the same numbers; it is an extra."""
+    try:
+        return installed("confluent-kafka")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def engine_of(sink: SinkSettings) -> str:
+    """The library that would carry the records of *sink*, with its version; ``""`` for sinks that need none."""
+    if isinstance(sink, KafkaSettings):
+        version = librdkafka() if sink.engine_name == "librdkafka" else installed("kafka-python")
+        return f"{sink.engine_name} {version}"
+    if isinstance(sink, ElasticsearchSettings):
+        # Elastic's own client refuses to speak to OpenSearch
+        library = "aiohttp" if sink.product == "opensearch" else "elasticsearch"
+        return f"{library} {installed(library)}"
+    return ""

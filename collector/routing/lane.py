@@ -171,6 +171,11 @@ class Lane:
             self._stopped = True
             await self._spool.close()
 
+    @property
+    def owes(self) -> bool:
+        """Whether the sink has not yet everything that the lane took."""
+        return bool(self._unanswered or self._deliveries or self._spooling)
+
     def measure(self) -> LaneState:
         """How the lane stands; also sets its gauges."""
         queued = sum(len(held.share.records) for held in self._unanswered)
@@ -370,10 +375,10 @@ class Lane:
                 self._full = False
             elif not self._appending and not self._deliveries:
                 break
-        if self._working:  # else nothing waits only because the spool took nothing: the next share asks the sink
-            self._recovered(total)
         self._recovery = None
         self._spooling = self._spool.shares > 0  # only when stopping
+        if self._working and not self._spooling:  # a sink that does not work is asked by the next share
+            self._recovered(total)
 
     async def _drain_some(self, most: int) -> int:
         """Write the first shares of the spool and remove them; how many there were. Raises at the first trouble."""

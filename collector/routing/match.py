@@ -32,11 +32,43 @@ _WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """Whether a sink takes an event, and the terms that decide it, each as a sentence that names its key."""
+
+    takes: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """One key of a table with the *values* that were written there."""
+
+    place: str
+    key: str
+    values: Sequence[Any]
+    judge: Judge
+
+    def about(self, found: Collection[Any]) -> tuple[bool, str]:
+        """Whether it holds for one of *found* (names of a source, or the one value of an event), and why."""
+        fitting = [value for value in found if self.judge(value)]
+        shown = " or ".join(_shown(value) for value in dict.fromkeys(fitting or found)) or "it has none"
+        number = self.key in _NUMBERS
+        if fitting:
+            written = next(value for value in self.values if _judge(self.place, self.key, [value])(fitting[0]))
+            return True, f"{self.place}: {shown} {'is in' if number else 'fits'} {_quoted(written)}"
+        verb = "is not in" if number else "does not fit"
+        if len(self.values) > 1:
+            verb = "is in none of" if number else "fits none of"
+        return False, f"{self.place}: {shown} {verb} {', '.join(map(_quoted, self.values))}"
+
+
+@dataclass(frozen=True, slots=True)
 class _Terms:
     """One table of terms: those that a whole batch shares, and those of each event."""
 
     batch: Mapping[str, Judge]
     event: Sequence[tuple[int, Judge]]
+    all: Sequence[_Term]
 
     def hold_for_batch(self, subscription: str, sources: Collection[str]) -> bool:
         named = {"subscription": (subscription,), "source": sources}
@@ -44,6 +76,11 @@ class _Terms:
 
     def hold_for_event(self, key: Key) -> bool:
         return all(judge(key[column]) for column, judge in self.event)
+
+    def about(self, key: Key, subscription: str, sources: Collection[str]) -> list[tuple[bool, str]]:
+        """Every term's verdict and reason for one event: the judges are those that decide for batches."""
+        batch = {"subscription": (subscription,), "source": sources}
+        return [term.about(batch[term.key] if term.key in batch else (key[_COLUMNS[term.key]],)) for term in self.all]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +131,29 @@ class Taking:
             taken = [row for row in taken if sampled(ids[row], self.sample)]
         return None if isinstance(taken, range) or len(taken) == len(ids) else list(taken)
 
+    def explain(self, key: Key, event_id: str, subscription: str, sources: Collection[str]) -> Explained:
+        """What ``rows`` decides for one event, and by which terms; the arguments are those of one row."""
+        reasons: list[str] = []
+        if self.match is not None:
+            said = self.match.about(key, subscription, sources)
+            if missed := [reason for holds, reason in said if not holds]:
+                return Explained(False, tuple(missed))
+            reasons += [reason for _, reason in said]
+        if self.exclude is not None:
+            said = self.exclude.about(key, subscription, sources)
+            if all(holds for holds, _ in said):
+                return Explained(False, tuple(reason for _, reason in said))
+            reasons += [reason for holds, reason in said if not holds]
+        if self.sample < 1:
+            inside = sampled(event_id, self.sample)
+            reason = f"sample: its id falls {'into' if inside else 'outside'} the {self.sample * 100:g} %"
+            if not inside:
+                return Explained(False, (reason,))
+            reasons.append(reason)
+        if self.match is None:
+            reasons.insert(0, "no match table: takes everything" + (" that is left" if reasons else ""))
+        return Explained(True, tuple(reasons))
+
 
 def sampled(event_id: str, share: float) -> bool:
     """Whether the event with this id falls into *share*: the same answer in every process, and a larger
@@ -102,14 +162,15 @@ def sampled(event_id: str, share: float) -> bool:
 
 
 def _compile_terms(table: str, terms: Mapping[str, Any]) -> _Terms:
-    judges = {key: _compile_term(f"{table}.{key}", key, value) for key, value in terms.items()}
+    compiled = [_compile_term(f"{table}.{key}", key, value) for key, value in terms.items()]
     return _Terms(
-        {key: judge for key, judge in judges.items() if key in _OF_THE_BATCH},
-        tuple((_COLUMNS[key], judge) for key, judge in judges.items() if key in _COLUMNS),
+        {term.key: term.judge for term in compiled if term.key in _OF_THE_BATCH},
+        tuple((_COLUMNS[term.key], term.judge) for term in compiled if term.key in _COLUMNS),
+        compiled,
     )
 
 
-def _compile_term(place: str, key: str, value: Any) -> Judge:
+def _compile_term(place: str, key: str, value: Any) -> _Term:
     if key not in _COLUMNS and key not in _OF_THE_BATCH:
         known = [*_OF_THE_BATCH, *_COLUMNS]
         near = difflib.get_close_matches(key, known, 1)
@@ -118,7 +179,23 @@ def _compile_term(place: str, key: str, value: Any) -> Judge:
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
         raise ValueError(f"{place}: the list is empty, so no event could match; name at least one, or remove the key")
-    return _remembering(_numbers(place, values) if key in _NUMBERS else _texts(place, values))
+    return _Term(place, key, values, _remembering(_judge(place, key, values)))
+
+
+def _judge(place: str, key: str, values: Sequence[Any]) -> Judge:
+    return _numbers(place, values) if key in _NUMBERS else _texts(place, values)
+
+
+def _shown(value: Any) -> str:
+    """What an event says, as a reason quotes it; what is a number in Windows is shown as one."""
+    text = str(value)
+    if len(text) > LONGEST_REMEMBERED:
+        text = f"{text[:LONGEST_REMEMBERED]}..."
+    return text if text.isascii() and text.isdecimal() else _quoted(text)
+
+
+def _quoted(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _remembering(judge: Judge) -> Judge:

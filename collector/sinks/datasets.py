@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 FORWARDED = "windows.forwarded"
 """Every channel that has no dataset of its own."""
@@ -47,7 +47,7 @@ def stream_part(text: str) -> str:
 
 
 StreamPart = Annotated[str, AfterValidator(stream_part)]
-DatasetsByChannel = Annotated[dict[str, StreamPart], Field(default_factory=dict)]
+DatasetsByChannel = dict[str, StreamPart]
 """The setting ``datasets``: channel (without regard to case) -> dataset, before the built-in table."""
 
 

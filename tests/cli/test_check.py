@@ -255,3 +255,19 @@ def test_an_expired_subscription_is_a_warning(tmp_path: Path, capsys: pytest.Cap
     _, _, warnings = check(capsys, path)
 
     assert "it expired on 2018-01-01T00:00:00.000Z" in warnings[0]
+
+
+def test_the_libraries_behind_kafka_and_elasticsearch_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ "auto" takes what is installed, and five times the CPU is a reason to know which one it was."""
+    make_keys(tmp_path)
+    kafka, search = 'type = "kafka"\nbrokers = ["127.0.0.1:9092"]', 'type = "elasticsearch"\nhosts = ["http://a:1"]'
+    more = f'[sinks.one]\n{kafka}\nengine = "kafka-python"\n[sinks.two]\n{search}\nproduct = "opensearch"\n'
+    path = make_site(tmp_path, more=f"{more}[sinks.three]\n{search}\n")
+
+    rows = [row for row in wef(capsys, "check", "--config", path, "--json").rows if row["severity"] == "note"]
+
+    engines = {row["text"].split(":")[0]: row["text"].split()[-2] for row in rows}
+    assert engines == {"sink one": "kafka-python", "sink two": "aiohttp", "sink three": "elasticsearch"}
+    assert "sink one: engine kafka-python 3." in wef(capsys, "check", "--config", path).out

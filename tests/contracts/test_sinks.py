@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ import orjson
 import pytest
 import zstandard
 
-from collector.clock import ManualClock
+from collector.clock import ManualClock, SystemClock
 from collector.events.filters import SearchQuery
 from collector.events.search import search
 from collector.sinks.base import Sink, Surroundings
+from collector.sinks.elasticsearch.settings import ElasticsearchSettings
+from collector.sinks.elasticsearch.sink import ElasticsearchSink
 from collector.sinks.events import FOLDER, EventsSink
 from collector.sinks.file import FileSink
 from collector.sinks.frames import Frames
@@ -31,6 +33,8 @@ from collector.sinks.stdout import StdoutSink
 from collector.sinks.table import SINKS
 from collector.sinks.template import PathTemplate
 from tests.events.made import NOON, Made, made, records
+from tests.sinks.elasticsearch.fake import FakeElasticsearch, InThread
+from tests.sinks.kafka.scripted_engine import ScriptedEngine, sink_over
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Harness:
     sink: Sink
     ids: Callable[[], list[str]] | None
     once: bool = False
+    close: Callable[[], None] | None = None
 
 
 def events_harness(folder: Path) -> Harness:
@@ -90,10 +95,28 @@ def null_harness(_folder: Path) -> Harness:
     return Harness(NullSink("winlogbeat"), None)
 
 
+def elasticsearch_harness(_folder: Path) -> Harness:
+    """Against a pretend Elasticsearch in a loop of its own; a search there sorts by time."""
+    far_end = InThread(FakeElasticsearch())
+    settings = ElasticsearchSettings.model_validate({"type": "elasticsearch", "hosts": [far_end.url]})
+    return Harness(
+        ElasticsearchSink("search", settings, SystemClock()), lambda: far_end.fake.ids, once=True, close=far_end.close
+    )
+
+
+def kafka_harness(_folder: Path) -> Harness:
+    """Over an engine without a network; what clients do with a broker is in ``test_kafka_engines``."""
+    engine = ScriptedEngine()
+    sink = sink_over(engine)
+    return Harness(sink, lambda: [dict(message.headers)["event-id"].decode() for message in engine.log])
+
+
 HARNESSES = {
+    "elasticsearch": elasticsearch_harness,
     "events": events_harness,
     "file": file_harness,
     "file zstd": zstd_harness,
+    "kafka": kafka_harness,
     "stdout": stdout_harness,
     "null": null_harness,
 }
@@ -106,8 +129,11 @@ def line_ids(lines: bytes) -> list[str]:
 
 
 @pytest.fixture(params=HARNESSES)
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    return HARNESSES[request.param](tmp_path)
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    made_harness = HARNESSES[request.param](tmp_path)
+    yield made_harness
+    if made_harness.close is not None:
+        made_harness.close()
 
 
 def numbered(first: int, last: int) -> list[Made]:
@@ -121,8 +147,13 @@ def test_every_kind_of_sink_is_asked() -> None:
 
 def test_every_kind_can_be_built_from_its_settings(tmp_path: Path) -> None:
     """The table is what app builds from; a row that does not fit its own settings fails at start."""
+    needed: dict[str, dict[str, object]] = {
+        "file": {"path": "a/{date}"},
+        "elasticsearch": {"hosts": ["http://127.0.0.1:9200"]},
+        "kafka": {"brokers": ["127.0.0.1:9092"], "topic": "windows"},
+    }
     for word, kind in SINKS.items():
-        settings = kind.settings.model_validate({"type": word} | ({"path": "a/{date}"} if word == "file" else {}))
+        settings = kind.settings.model_validate({"type": word, **needed.get(word, {})})
         sink = kind.build("name", settings, Surroundings(tmp_path, ManualClock()))
         assert sink.format == ("stored" if word == "events" else "winlogbeat")
 

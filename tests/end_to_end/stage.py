@@ -91,6 +91,10 @@ class Stage:
             assert time.monotonic() < give_up, f"the collector is not ready:\n{self.log()}"
             os.sched_yield()
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         """kill -9, as a power cut for the process."""
         assert self.process is not None

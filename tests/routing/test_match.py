@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.model import Key
 from collector.routing.match import Taking, sampled
@@ -128,3 +130,93 @@ def test_a_sink_without_terms_takes_everything() -> None:
     assert Taking.compile({}).everything
     assert not Taking.compile({"level": 1}).everything
     assert not Taking.compile({}, None, 0.5).everything
+
+
+names = st.sampled_from(["Security", "System", "Sec*", "*", "pc9", "dc1", "everything", "[", "4624", "none"])
+numbers = st.one_of(st.integers(0, 5), st.sampled_from(["4", "2-4", " 1 - 9 ", "4624", "4620-4630"]))
+tables = st.fixed_dictionaries(
+    {},
+    optional={
+        **{
+            name: st.one_of(names, st.lists(names, min_size=1, max_size=3))
+            for name in ("channel", "provider", "computer", "subscription", "source")
+        },
+        **{name: st.one_of(numbers, st.lists(numbers, min_size=1, max_size=3)) for name in ("event_id", "level")},
+    },
+)
+events = st.builds(
+    Key,
+    st.integers(0, 9),
+    st.sampled_from(["PC9", "dc1", ""]),
+    st.sampled_from(["Security", "system", ""]),
+    st.sampled_from(["none", "pc9"]),
+    st.sampled_from(["4624", "4", "", "x"]),
+    st.integers(0, 5),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(tables, st.none() | tables.filter(bool), st.sampled_from([1.0, 0.5]), events, st.text(max_size=3), names, names)
+def test_an_explanation_says_what_the_lane_does(
+    match: dict[str, Any],
+    exclude: dict[str, Any] | None,
+    sample: float,
+    key: Key,
+    event_id: str,
+    subscription: str,
+    source: str,
+) -> None:
+    """Somebody relies on `wef match` to find out why evidence is missing."""
+    taking = Taking.compile(match, exclude, sample)
+
+    said = taking.explain(key, event_id, subscription, (source, "dc1"))
+
+    assert said.takes == (taking.rows([key], [event_id], subscription, (source, "dc1")) != [])
+    assert said.reasons
+
+
+EVENT = Key(1, "DC1.corp.example", "Security", "Microsoft-Windows-Security-Auditing", "4624", 0)
+
+
+@pytest.mark.parametrize(
+    ("match", "exclude", "takes", "reasons"),
+    [
+        ({}, None, True, ["no match table: takes everything"]),
+        ({"channel": "Sec*"}, None, True, ['match.channel: "Security" fits "Sec*"']),
+        ({"event_id": [1, "4620-4630"]}, None, True, ['match.event_id: 4624 is in "4620-4630"']),
+        (
+            {"channel": ["System", "App*"], "level": 0, "event_id": 4625},
+            None,
+            False,
+            ['match.channel: "Security" fits none of "System", "App*"', "match.event_id: 4624 is not in 4625"],
+        ),
+        ({"channel": "Security"}, {"event_id": "4620-4630"}, False, ['exclude.event_id: 4624 is in "4620-4630"']),
+        (
+            {},
+            {"event_id": 4624, "source": "pc*"},
+            True,
+            [
+                "no match table: takes everything that is left",
+                'exclude.source: "dc1$@corp" or "dc1" does not fit "pc*"',
+            ],
+        ),
+        ({"source": "dc1"}, None, True, ['match.source: "dc1" fits "dc1"']),
+    ],
+)
+def test_reasons_name_the_term_and_both_values(
+    match: dict[str, Any], exclude: dict[str, Any] | None, takes: bool, reasons: list[str]
+) -> None:
+    """The reader has the settings open beside it and looks for the line to change."""
+    said = Taking.compile(match, exclude).explain(EVENT, "id", "everything", ("dc1$@corp", "dc1"))
+
+    assert (said.takes, list(said.reasons)) == (takes, reasons)
+
+
+def test_a_sample_is_named_with_its_share() -> None:
+    """It looks like loss to somebody who did not write it."""
+    taking = Taking.compile({}, None, 0.1)
+    inside = next(str(number) for number in range(100) if sampled(str(number), 0.1))
+    outside = next(str(number) for number in range(100) if not sampled(str(number), 0.1))
+
+    assert taking.explain(EVENT, outside, "s", ()).reasons == ("sample: its id falls outside the 10 %",)
+    assert "sample: its id falls into the 10 %" in taking.explain(EVENT, inside, "s", ()).reasons

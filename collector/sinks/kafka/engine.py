@@ -41,11 +41,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TopicTrouble:
-    """Why messages for *topic* cannot be sent: ``BLOCKED`` when it is not there or not ours, else ``LATER``."""
+    """Why messages for *topic* cannot be sent: ``BLOCKED`` when it is not there or not ours, else ``LATER``.
+
+    *absent*: the cluster has answered, and has no such topic; whatever else blocks is not the topic's.
+    """
 
     topic: str
     verdict: Verdict
     reason: str
+    absent: bool = False
 
 
 class Engine(Protocol):
