@@ -152,7 +152,13 @@ class Site:
         return Load(
             self.stage,
             replace(
-                self.options, sources=len(CLIENTS), charset="utf-8", retry_interval=1.0, greets=False, give_up=300.0
+                self.options,
+                sources=len(CLIENTS),
+                charset="utf-8",
+                retry_interval=1.0,
+                greets=False,
+                refresh=5.0,
+                give_up=300.0,
             ),
         )
 

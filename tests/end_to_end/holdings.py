@@ -101,7 +101,8 @@ def require_order(
         for held in logs[found[0]]:
             if held.name == due:
                 due = next(wanted, None)
-        assert due is None, f"{due} does not stand behind what its computer logged before it"
+        where = [at for at, held in enumerate(logs[found[0]]) if held.name == due]
+        assert due is None, f"{due} never stands behind what its computer logged before it, only at {where}"
 
 
 def identified(document: Mapping[str, Any]) -> Held:

@@ -80,6 +80,10 @@ class Load:
         """How many events are acknowledged: cheap enough to be asked often."""
         return self._asked(lambda: sum(source.ledger.acknowledged for source in self._sources))
 
+    def behind(self) -> int:
+        """How many events wait in the sources' own logs."""
+        return self._asked(lambda: sum(source.log.appended - source.ledger.acknowledged for source in self._sources))
+
     def happened(self) -> Mapping[str, Sequence[Name]]:
         """For each computer everything that it logged, in order."""
         return self._asked(
