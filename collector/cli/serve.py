@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
+from typing import Final
 
 import click
 
@@ -13,6 +15,10 @@ from collector.cli.output import config_option
 from collector.cli.settings import load_settings
 from collector.config.settings import CollectorSettings
 from collector.errors import OperatorError
+
+CYCLES: Final = (20_000, 20, 50)
+"""When to look for reference cycles, in allocations; Python's own 700 are two looks at every batch of 100 events, for
+nothing: a batch leaves no cycle behind. Measured on the Kafka lane, that took a tenth to a fifth of the time."""
 
 
 @click.command()
@@ -60,6 +66,17 @@ async def serve(settings: CollectorSettings, collector: Collector | None = None)
         loop.add_signal_handler(number, stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, reload)
     await collector.start()
+    seldom_look_for_cycles()
     started.set()
     await asked.wait()
     await collector.stop(reasons[0])
+
+
+def seldom_look_for_cycles() -> None:
+    """Once everything is loaded: never look at that again, and seldom at what comes.
+
+    Memory does not wait for it. References are counted all the same; only cycles wait.
+    """
+    gc.set_threshold(*CYCLES)
+    gc.collect()
+    gc.freeze()

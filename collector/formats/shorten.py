@@ -52,7 +52,7 @@ _RULES: Final[_Rule] = {
 }  # fmt: skip
 
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_TOKEN = re.compile(rb"(" + _TEXT + rb")(\s*:)?|([{\[])|[}\]]", re.DOTALL)
+_TOKEN = re.compile(rb"(" + _TEXT + rb")(\s*:)?|([{\[])|[}\]]|(\")", re.DOTALL)
 _TAGS = re.compile(rb'"tags"\s*:\s*\[\s*((?:' + _TEXT + rb"\s*,?\s*)*+)\]", re.DOTALL)
 _HIGH_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
 
@@ -152,6 +152,8 @@ def _read(document: bytes) -> _Layout:
         elif kind == 3:
             above.append(here)
             here = rule
+        elif kind == 4:  # a text without an end: no JSON, and every quote in it would be looked at anew
+            return _Layout()
         elif above:
             rule = here = above.pop()
     return layout

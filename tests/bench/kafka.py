@@ -23,6 +23,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from collector.cli.serve import seldom_look_for_cycles
 from collector.clock import SystemClock
 from collector.formats import spell
 from collector.model import Batch, Caller, SubscriptionRef
@@ -212,6 +213,7 @@ async def _measured_here(count: int, work: Callable[[], Awaitable[None]]) -> Run
 def compare(brokers: str, count: int, rounds: int) -> float:
     """Prints a table; the worse ratio of the medians."""
     several = harvests()
+    seldom_look_for_cycles()  # as ``wef serve`` does; the bare loop has it as well
     ways: dict[str, Callable[[], Run]] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -250,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench kafka", description=__doc__)
     parser.add_argument("--brokers", help="host:port of a broker that runs; topics are made there")
     parser.add_argument("--records", type=int, default=90_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args(arguments)
     with contextlib.ExitStack() as ending:
         brokers = asked.brokers or ending.enter_context(Kafka(quick=False)).start().wait().bootstrap

@@ -43,7 +43,10 @@ Line = tuple[bytes, str]
 
 @dataclass(slots=True)
 class _Search:
-    """The search for malformed records in one bulk: how many were refused alone, and whether any was ever taken."""
+    """The search for malformed records: how many were refused alone, and whether any was taken in between.
+
+    A bulk of one record finds nothing out alone, so *refused* begins with what was refused before it.
+    """
 
     refused: int = 0
     taken: bool = False
@@ -71,6 +74,7 @@ class Asker:
         self._name, self._client, self._clock = name, client, clock
         self._pause, self._chance = pause, chance
         self._patience = patience
+        self._refused = 0  # one by one, and none was taken since
         self._path = BULK + (STREAMS_ONLY if streams_only else "")
 
     async def settle(self, lines: Sequence[Line]) -> Outcome:
@@ -78,7 +82,7 @@ class Asker:
         begun = self._clock.monotonic()
         settled, rows = Outcome(), list(range(len(lines)))
         for attempt in range(TRIES):
-            outcome = await self._ask(lines, rows, _Search())
+            outcome = await self._ask(lines, rows, _Search(self._refused))
             settled.kept, settled.blocked, settled.retry_after = {}, False, 0.0  # what holds is what was said last
             settled.add(outcome)
             pause = max(FIRST_PAUSE * 2**attempt * (0.5 + self._chance()), outcome.retry_after)
@@ -120,12 +124,15 @@ class Asker:
             outcome = items_outcome(reply.body, rows, [lines[row][1] for row in rows])
         except Unreadable as error:
             return Outcome.all_kept(rows, f"{reply.host}: {error}")
-        search.taken = True
+        search.taken, self._refused = True, 0
         return outcome
 
     async def _halved(self, lines: Sequence[Line], rows: list[int], search: _Search, text: str) -> Outcome:
         if len(rows) == 1:
             search.refused += 1
+            if search.senseless:
+                return Outcome.all_kept(rows, f"every record is refused: {text}", blocked=True)
+            self._refused += 1
             return Outcome(rejected={rows[0]: text})
         outcome, middle = Outcome(), len(rows) // 2
         for half in (rows[:middle], rows[middle:]):

@@ -22,6 +22,9 @@ DEEPEST = 20
 """Links of ``caused_by`` that are followed; real ones have two or three."""
 NO_STREAM = "index_not_found_exception"
 DISK_FULL = "cluster_block_exception"
+NO_NEW_INDEX = "validation_exception"
+"""With status 400: the cluster makes no index, mostly because it has as many shards as it may have."""
+CLOSED = "index_closed_exception"
 
 
 @dataclass(slots=True)
@@ -134,6 +137,13 @@ def _advice(status: int, kind: str, text: str, stream: str) -> str:
         return f"{name} is blocked for writing; remove the block (index.blocks.write) from its write index"
     if status in (401, 403):
         return f"the credentials may not write to {name}; they need create_doc and auto_configure on it"
+    # Elasticsearch says 400 to these, but no document is at fault
+    if kind == NO_NEW_INDEX:
+        return f"the cluster makes no index for {name}; delete old indices, or raise cluster.max_shards_per_node"
+    if kind == CLOSED:
+        return f"the write index of {name} is closed; open it (POST /INDEX/_open), or roll the stream over"
+    if status == 400 and "no write index is defined for alias" in text:
+        return f"{name} is an alias of several indices and none of them is its write index; name one (is_write_index)"
     if status == 400 and "pipeline with id [" in text and "does not exist" in text:
         return f"{name} names an ingest pipeline that is not there; create it, or remove it from the template"
     return ""

@@ -43,18 +43,24 @@ STRUCTURED: Final = frozenset({"winlogbeat"})
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """*messages*, the row of the records that each of them is, and the rows that can be no message."""
+    """*messages*, the row of the records that each of them is, the rows that can be no message, and all *topics*."""
 
     messages: list[Message]
     rows: Sequence[int]
     rejections: list[Rejection]
+    topics: frozenset[str]
 
     def without(self, topics: Mapping[str, str]) -> Prepared:
         """The same, where messages for *topics* are rejected with the reason that stands there."""
         pairs = list(zip(self.rows, self.messages, strict=True))
         kept = [(row, message) for row, message in pairs if message.topic not in topics]
         lost = [Rejection(row, topics[message.topic]) for row, message in pairs if message.topic in topics]
-        return Prepared([message for _, message in kept], [row for row, _ in kept], [*self.rejections, *lost])
+        return Prepared(
+            [message for _, message in kept],
+            [row for row, _ in kept],
+            [*self.rejections, *lost],
+            self.topics.difference(topics),
+        )
 
 
 class Spelling:
@@ -77,47 +83,45 @@ class Spelling:
             ("schema", f"wef.{format}.v1".encode()),
             ("content-type", CONTENT_TYPES[format].encode()),
         ]
-        self._computer = functools.lru_cache(COMPUTERS)(_header_of("computer"))
-        self._channel = functools.lru_cache(NAMES)(self._of_channel)
-        self._provider = functools.lru_cache(NAMES)(_header_of("provider"))
-        self._code = functools.lru_cache(NAMES)(_header_of("event-code"))
+        self._computer = functools.lru_cache(COMPUTERS)(functools.partial(_header, "computer"))
+        self._kind = functools.lru_cache(NAMES)(self._of_kind)
         self._key: Callable[[str, str], bytes | None] = functools.lru_cache(COMPUTERS)(KEYS[key])
 
     def prepare(self, records: Records, now: float) -> Prepared:
         """Messages of *records* in their order; *now*: seconds since 1970."""
-        messages = self._messages(records, int(now * 1000) + AHEAD)
+        messages, topics = self._messages(records, int(now * 1000) + AHEAD)
         safe = self._limit - FRAME - _NAMED
-        if all(len(message.value) <= safe for message in messages):
-            return Prepared(messages, range(len(messages)), [])
+        if len(records.block) <= safe or all(len(message.value) <= safe for message in messages):
+            return Prepared(messages, range(len(messages)), [], topics)
         return self._cut(messages)
 
-    def _messages(self, records: Records, latest: int) -> list[Message]:
-        block, start, ids, keys = records.block, 0, records.ids, records.keys
+    def _messages(self, records: Records, latest: int) -> tuple[list[Message], frozenset[str]]:
+        """All messages, whatever their size, and their topics. The hottest loop of the sink."""
+        block, start = records.block, 0
         received = min(int(records.received.timestamp() * 1000), latest)
         plans: dict[tuple[Any, ...], _Plan] = {}  # of this batch only: a batch is one source, and says few names often
         new, cls = tuple.__new__, Message  # the constructor that NamedTuple writes costs twice as much
         messages: list[Message] = []
-        for row, end in enumerate(records.ends):
-            key = keys[row]
-            time, names = key[0], key[1:5]
+        for key, identifier, end in zip(records.keys, records.ids, records.ends, strict=True):
+            names = key[1:5]
             plan = plans.get(names)
             if plan is None:
                 plan = plans[names] = self._plan(records, *names)
             topic, message_key, headers = plan
-            at = min(time // 1_000_000, latest) if time > 0 else received  # 0: it has none that is valid
-            headers = [("event-id", ids[row].encode()), *headers]
-            messages.append(new(cls, (topic, message_key, block[start : end - 1], headers, at)))
+            at = key[0] // 1_000_000 if key[0] > 0 else received  # 0: it has none that is valid
+            if at > latest:
+                at = latest
+            own = [("event-id", identifier.encode()), *headers]
+            messages.append(new(cls, (topic, message_key, block[start : end - 1], own, at)))
             start = end
-        return messages
+        return messages, frozenset(topic for topic, _, _ in plans.values())
 
     def _plan(self, records: Records, *names: str) -> _Plan:
         """What all events of these names have in common: topic, key and all headers but the first."""
         computer, channel, provider, code = names if sum(map(len, names)) <= LONGEST_NAME else map(_cut, names)
         headers = [
             self._computer(computer),
-            *self._channel(channel),
-            self._provider(provider),
-            self._code(code),
+            *self._kind(channel, provider, code),
             ("subscription", _cut(records.subscription).encode()),
             *self._constant,
         ]
@@ -126,8 +130,9 @@ class Spelling:
         )
         return topic, self._key(computer, channel), headers
 
-    def _of_channel(self, channel: str) -> tuple[Header, Header]:
-        return _header_of("channel")(channel), _header_of("dataset")(self._dataset(channel))
+    def _of_kind(self, channel: str, provider: str, code: str) -> Sequence[Header]:
+        named = ("channel", channel), ("dataset", self._dataset(channel)), ("provider", provider), ("event-code", code)
+        return [_header(name, value) for name, value in named]
 
     # What is too large ---------------------------------------------------------------------------------------------
 
@@ -144,7 +149,7 @@ class Spelling:
             else:
                 kept.append(fitting)
                 rows.append(row)
-        return Prepared(kept, rows, rejections)
+        return Prepared(kept, rows, rejections, frozenset(message.topic for message in kept))
 
     def _fitting(self, message: Message) -> Message | None:
         size = size_of(message)
@@ -166,11 +171,8 @@ def _cut(name: str) -> str:
     return name[:LONGEST_NAME]
 
 
-def _header_of(name: str) -> Callable[[str], Header]:
-    def header(value: str) -> Header:
-        return name, value.encode("utf-8", "replace")
-
-    return header
+def _header(name: str, value: str) -> Header:
+    return name, value.encode("utf-8", "replace")
 
 
 def _by_computer(computer: str, _channel: str) -> bytes | None:

@@ -12,6 +12,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Final
 
 from kafka import KafkaProducer
@@ -76,7 +77,7 @@ class PythonEngine:
             answer = in_thread(thread, lambda: look_up_topics(self._name, self._settings, topics))
             try:
                 async with asyncio.timeout(_LOOKING):
-                    return await answer
+                    return [replace(one, reason=one.reason + remedy(one.reason, self._name)) for one in await answer]
             except (KafkaError, OSError) as error:  # OSError: TimeoutError is one
                 said = WHISPERS.since(begun, {thread}) or words_of(error)
                 if self._settings.sasl is not None and WHISPERS.hung_up(begun, {thread}):

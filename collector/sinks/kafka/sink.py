@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 from collector.clock import Clock
@@ -75,14 +76,13 @@ class KafkaSink:
     async def write(self, records: Records) -> Sequence[Rejection]:
         if not self._open:
             raise SinkUnavailable(f"sink {self._name}: it is closed")
-        size = len(records.block)
-        await self._window.enter(len(records), size)
+        await self._window.enter(len(records), len(records.block))
+        answer: asyncio.Future[Sequence[Rejection]] = asyncio.get_running_loop().create_future()
+        # What the engine has cannot be taken back, only waited for: a task of its own outlives whoever gives up.
         task = asyncio.create_task(self._write(records))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        task.add_done_callback(lambda _: self._window.leave(len(records), size))
-        task.add_done_callback(_heard)
-        return await asyncio.shield(task)  # what the engine has cannot be taken back, only waited for
+        task.add_done_callback(partial(self._end, records, answer))
+        return await answer
 
     async def close(self) -> None:
         if self._open:
@@ -91,9 +91,28 @@ class KafkaSink:
             if self._under_way:
                 await asyncio.wait(self._under_way)
 
+    def _end(
+        self,
+        records: Records,
+        answer: asyncio.Future[Sequence[Rejection]],
+        task: asyncio.Task[Sequence[Rejection]],
+    ) -> None:
+        """Free the room of *records*, and tell whoever still waits how it ended. One callback: each costs."""
+        self._window.leave(len(records), len(records.block))
+        self._under_way.discard(task)
+        error = None if task.cancelled() else task.exception()  # asked always, or asyncio complains that nobody did
+        if answer.done():
+            return
+        if task.cancelled():
+            answer.cancel()
+        elif error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(task.result())
+
     async def _write(self, records: Records) -> Sequence[Rejection]:
         prepared = self._spelling.prepare(records, self._clock.now().timestamp())
-        missing = await self._topics.missing({message.topic for message in prepared.messages})
+        missing = await self._topics.missing(prepared.topics)
         if missing:
             prepared = prepared.without(missing)
         if not prepared.messages:
@@ -109,7 +128,7 @@ class KafkaSink:
         until = self._clock.monotonic() + self._patience
         async with self._turnstile.together():
             doubtful = await deliver_tails(
-                prepared.messages, self._attempt, late=lambda: self._clock.monotonic() > until
+                prepared.messages, partial(self._attempt, of=prepared), late=lambda: self._clock.monotonic() > until
             )
         return await self._search(prepared, doubtful) if doubtful else {}
 
@@ -135,21 +154,19 @@ class KafkaSink:
         async with AsyncExitStack() as turn:
             return await isolate(prepared.messages, doubtful, ask)
 
-    async def _attempt(self, messages: Sequence[Message]) -> Sequence[Failure]:
+    async def _attempt(self, messages: Sequence[Message], of: Prepared | None = None) -> Sequence[Failure]:
         failures = await self._engine.deliver(messages)
+        if not failures and of is not None and len(messages) == len(of.messages):
+            taken = of.topics  # nearly always; looking at each message costs
+        else:
+            failed = {failure.row for failure in failures}
+            taken = frozenset(message.topic for row, message in enumerate(messages) if row not in failed)
         for failure in failures:
             if failure.verdict is not Verdict.REFUSED:
                 self._topics.forget(messages[failure.row].topic)  # it may have gone, or be ours no more
-        failed = {failure.row for failure in failures}
-        for topic in {message.topic for row, message in enumerate(messages) if row not in failed}:
+        for topic in taken:
             self._standings.taken(topic)
         return failures
-
-
-def _heard(task: asyncio.Task[Sequence[Rejection]]) -> None:
-    """Whoever gave up does not ask how it ended; asyncio shall not complain about that."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _engine(name: str, settings: KafkaSettings) -> Engine:

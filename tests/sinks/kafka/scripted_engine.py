@@ -45,6 +45,7 @@ class ScriptedEngine(Engine):
     async def deliver(self, messages: Sequence[Message]) -> Sequence[Failure]:
         self.asked.append(list(messages))
         step = self.steps.pop(0) if self.steps else None
+        await asyncio.sleep(0)  # a broker is far away
         await self.gate.wait()
         failures = step(messages) if step is not None else ()
         failed = {failure.row for failure in failures}

@@ -65,6 +65,17 @@ async def test_a_cluster_that_always_drops_one_ends_the_write() -> None:
     assert len(engine.asked) < 10
 
 
+async def test_a_write_whose_time_is_over_offers_nothing_again() -> None:
+    """Each pass of a flapping cluster may last a whole delivery time-out; the lane knows better what to do."""
+    engine = ScriptedEngine(*[failing(Verdict.LATER, 0)] * 50)
+    answers = iter([False, True])
+
+    with pytest.raises(SinkUnavailable, match="scripted"):
+        await deliver_tails(keyed("aaaa"), engine.deliver, late=lambda: next(answers))
+
+    assert len(engine.asked) == 2
+
+
 async def test_what_only_a_person_can_mend_is_told_at_once() -> None:
     """A missing right is no outage; the lane raises the alarm."""
     engine = ScriptedEngine(failing(Verdict.BLOCKED, 1, reason="no right"))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from collector.clock import ManualClock
 from collector.model import Records
-from collector.sinks.base import SinkUnavailable
-from collector.sinks.kafka.engine import TopicTrouble, Verdict
+from collector.sinks.base import Rejection, SinkUnavailable
+from collector.sinks.kafka.engine import Failure, Message, TopicTrouble, Verdict
 from collector.sinks.kafka.known import MISSING_FOR
-from collector.sinks.kafka.sink import KafkaSink
+from collector.sinks.kafka.sink import SEARCH, KafkaSink
+from collector.sinks.kafka.standing import STRANGERS, TRUSTED_FOR
 from tests.events.made import NOON, made, records
 from tests.sinks.kafka.scripted_engine import ModelBroker, ScriptedEngine, failing, sink_over
 
@@ -89,6 +91,19 @@ async def test_records_of_a_missing_topic_can_become_letters() -> None:
     assert [message.topic for message in engine.log] == ["windows-system.system"] * 2
 
 
+async def test_a_wrong_password_makes_no_letters() -> None:
+    """Where missing topics make letters, every topic looks amiss to who is not let in; no record is at fault."""
+    engine = ScriptedEngine()
+    engine.troubles[SECURITY] = TopicTrouble(SECURITY, Verdict.BLOCKED, "wrong password")
+    kafka = await opened(engine, letters=True)
+
+    with pytest.raises(SinkUnavailable, match="wrong password") as caught:
+        await kafka.write(batch(0, 1))
+
+    assert caught.value.blocked
+    assert "wef setup" not in str(caught.value)
+
+
 async def test_a_missing_topic_is_not_missing_for_ever() -> None:
     """Somebody has run the command meanwhile."""
     engine, clock = ScriptedEngine(), ManualClock()
@@ -133,6 +148,114 @@ async def test_poison_in_a_shared_batch_is_found_while_others_wait() -> None:
         for start in range(0, 200, 20)
         for row in range(20)
     } - {poison}
+
+
+def refusing(engine: ScriptedEngine, times: int, clock: ManualClock, seconds: float = 0.0) -> None:
+    """*engine* refuses all of the next deliveries, each after *seconds*."""
+
+    def step(messages: Sequence[Message]) -> Sequence[Failure]:
+        clock.advance(seconds)
+        return failing(Verdict.REFUSED)(messages)
+
+    engine.steps = [step] * times
+
+
+async def test_a_topic_that_refuses_everything_is_at_fault_and_no_record_is() -> None:
+    """A compacted topic, say: a person must mend it, and a night of letters would not tell anybody."""
+    engine, clock = ScriptedEngine(), ManualClock()
+    kafka = await opened(engine, clock=clock)
+    refusing(engine, 1000, clock)
+
+    with pytest.raises(SinkUnavailable, match=f"topic {SECURITY} refuses every record.*scripted") as caught:
+        await kafka.write(batch(0, 100))
+
+    assert caught.value.blocked
+    assert len(engine.asked) < 40
+
+
+async def test_single_records_count_together_and_the_topic_is_asked_again() -> None:
+    """A quiet site sends one at a time. Once the topic is mended, the next record ends the matter."""
+    engine, clock = ScriptedEngine(), ManualClock()
+    kafka = await opened(engine, clock=clock)
+    refusing(engine, 1000, clock)
+    for n in range(STRANGERS - 1):
+        assert len(await kafka.write(batch(n, n + 1))) == 1
+
+    for _ in range(2):
+        with pytest.raises(SinkUnavailable, match="refuses every record"):
+            await kafka.write(batch(90, 91))
+    engine.steps.clear()
+
+    assert list(await kafka.write(batch(90, 91))) == []
+    clock.advance(TRUSTED_FOR + 1)
+    refusing(engine, 2, clock)
+    assert len(await kafka.write(batch(91, 92))) == 1  # the count begins anew
+
+
+async def test_a_topic_that_takes_others_may_refuse_a_whole_batch() -> None:
+    """Whatever a hostile machine sends, it must not stop everybody's lane: its records are at fault."""
+    engine, clock = ScriptedEngine(), ManualClock()
+    kafka = await opened(engine, clock=clock)
+    await kafka.write(batch(900, 901))
+    clock.advance(TRUSTED_FOR / 2)
+    refusing(engine, 1000, clock, seconds=10.0)
+
+    rejected = await kafka.write(batch(0, 100))
+
+    assert [rejection.row for rejection in rejected] == list(range(100))
+
+
+async def test_a_topic_that_is_changed_is_not_trusted_for_long() -> None:
+    """It took everything this morning; since somebody changed its policy it takes nothing."""
+    engine, clock = ScriptedEngine(), ManualClock()
+    kafka = await opened(engine, clock=clock)
+    await kafka.write(batch(900, 901))
+    clock.advance(TRUSTED_FOR + 1)
+    refusing(engine, 1000, clock)
+
+    with pytest.raises(SinkUnavailable, match="refuses every record"):
+        await kafka.write(batch(0, 100))
+
+
+async def test_a_long_search_for_poison_lets_others_pass() -> None:
+    """A batch that is poison throughout takes two questions for each record; nobody else may wait for all of them."""
+    engine, clock = ScriptedEngine(), ManualClock()
+    kafka = await opened(engine, clock=clock)
+    await kafka.write(batch(900, 901))
+    others: list[asyncio.Task[Sequence[Rejection]]] = []
+
+    def step(messages: Sequence[Message]) -> Sequence[Failure]:
+        clock.advance(SEARCH)
+        if len(engine.asked) == 5:
+            others.append(asyncio.create_task(kafka.write(batch(500, 501, "pc02"))))
+        return [Failure(row, Verdict.REFUSED, "no") for row, one in enumerate(messages) if one.key == b"pc01"]
+
+    engine.steps = [step] * 1000
+    search = asyncio.create_task(kafka.write(batch(0, 100)))
+    while not others:
+        await settle()
+
+    await others[0]
+
+    assert not search.done()
+    assert len(engine.asked) < 20
+    assert len(await search) == 100
+
+
+async def test_a_write_ends_after_its_patience() -> None:
+    """A cluster that stores a little each time holds a write no longer than two delivery time-outs and one."""
+    engine, clock = ScriptedEngine(), ManualClock()
+    kafka = await opened(engine, clock=clock)
+
+    def step(messages: Sequence[Message]) -> Sequence[Failure]:
+        clock.advance(40.0)
+        return failing(Verdict.LATER, 0)(messages)
+
+    engine.steps = [step] * 10
+    with pytest.raises(SinkUnavailable):
+        await kafka.write(batch(0, 5))
+
+    assert len(engine.asked) <= 2
 
 
 async def test_a_write_that_is_given_up_keeps_its_room_until_the_engine_is_done() -> None:
