@@ -89,8 +89,11 @@ def elasticsearch(
     """Templates and lifecycle, of OpenSearch too. Exit 1: differences are left."""
     from collector.sinks.elasticsearch.settings import ElasticsearchSettings
     from collector.sinks.elasticsearch.setup import ElasticsearchSetup
+    from collector.sinks.elasticsearch.sharing import require_harmony
 
-    chosen = _chosen(load_settings(config), ElasticsearchSettings, sink)
+    settings = load_settings(config)
+    chosen = _chosen(settings, ElasticsearchSettings, sink)
+    require_harmony(_chosen(settings, ElasticsearchSettings, None))
     context.exit(_run(chosen, ElasticsearchSetup.of, _wanted(apply, dry_run, as_json)))
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from collector import telemetry
 from collector.clock import Clock, timestamp
 from collector.config.settings import SinkSettings
-from collector.errors import Backpressure, CollectorError
+from collector.errors import Backpressure
 from collector.model import Records
 from collector.routing.backoff import Backoff
 from collector.routing.letters import letters_of
@@ -145,6 +145,7 @@ class Lane:
         rejections = await self._survive(write_in_time(self._sink, records, self._patience))
         if rejections is None:
             raise SinkUnavailable(self._trouble)
+        self._blocked, self._retry_after = False, 0.0
         self._delivered += len(records) - len(rejections)
         telemetry.sink_delivered(self.name, len(records) - len(rejections))
         return rejections
@@ -163,10 +164,7 @@ class Lane:
             self._answer(held, Backpressure("shutdown", f"sink {self.name} was stopped before it had the records"))
         await self._cancel()
         try:
-            async with asyncio.timeout(max(until - loop.time(), GRACE)):
-                await self._sink.close()
-        except (CollectorError, OSError) as error:  # OSError: TimeoutError is one; what it had confirmed is safe
-            telemetry.lane_failed(self.name, error)
+            await self._survive(self._let_go(max(until - loop.time(), GRACE)))  # what it had confirmed is safe
         finally:
             self._stopped = True
             await self._spool.close()
@@ -260,10 +258,17 @@ class Lane:
             self._heed(error)
         except Backpressure as error:
             self._note(str(error))
+        except asyncio.CancelledError as error:
+            if asyncio.current_task().cancelling():  # type: ignore[union-attr] # a coroutine runs in a task
+                raise
+            self._wonder(error)  # something inside the sink was cancelled, not the lane
         except Exception as error:  # noqa: BLE001 - the lane's loop: every record is kept and offered again
-            telemetry.lane_failed(self.name, error)
-            self._note(f"{type(error).__name__}: {error}")
+            self._wonder(error)
         return None
+
+    def _wonder(self, error: BaseException) -> None:
+        telemetry.lane_failed(self.name, error)
+        self._note(f"{type(error).__name__}: {error}")
 
     def _heed(self, error: SinkUnavailable) -> None:
         """Remember how long the far end wants to be left alone, and raise the alarm when only a person can help."""
@@ -418,6 +423,10 @@ class Lane:
             if not waiting:
                 return
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _let_go(self, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await self._sink.close()
 
     async def _cancel(self) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""How fast the lanes are beside a bare loop over the same library: ``python -m tests.bench NAME [--help]``.
+"""How fast the lanes are beside a bare loop over the same library: ``python -m tests.bench NAME|all [--help]``.
 
 Each bench is a file beside this one and a line in BENCHES. It must not know what they measure.
 """
@@ -8,20 +8,29 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 BENCHES: Final = {
-    "elasticsearch": "tests.bench.elasticsearch",
     "kafka": "tests.bench.kafka",
+    "elasticsearch": "tests.bench.elasticsearch",
+    "fanout": "tests.bench.fanout",
 }
 """Where ``main(arguments)`` is, which answers the exit code; loaded when asked for, as they load client libraries."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("name", choices=sorted(BENCHES))
+    parser.add_argument("name", choices=[*BENCHES, "all"], help="all: one after the other, as each is by default")
     asked, rest = parser.parse_known_args(sys.argv[1:2])
-    code: int = importlib.import_module(BENCHES[asked.name]).main([*rest, *sys.argv[2:]])
+    if asked.name == "all":
+        return max([bench(name, []) for name in BENCHES])
+    return bench(asked.name, [*rest, *sys.argv[2:]])
+
+
+def bench(name: str, arguments: Sequence[str]) -> int:
+    print(f"== {name}", flush=True)
+    code: int = importlib.import_module(BENCHES[name]).main(arguments)
     return code
 
 

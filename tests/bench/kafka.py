@@ -69,18 +69,24 @@ class Run:
         return self.records / self.seconds
 
 
-def harvests() -> list[Harvest]:
-    """One batch of each machine of a fleet, with its documents already spelled: that is not the lane's work."""
+def batches(count: int) -> list[Batch]:
+    """*count* batches, each of a machine of its own."""
     now = datetime.now(UTC)  # noqa: TID251 - brokers refuse what is too far from their own clock
     subscription = SubscriptionRef("8f4cf5b0-4b3a-5c0e-9a58-0d1ce5a5f7a1", "everything", "A" * 36, "1")
     found = []
-    for name, role in fleet_names(MACHINES):
+    for name, role in fleet_names(count):
         machine = Machine(name, role, seed=1)
         events = [machine.happening(now - timedelta(milliseconds=BATCH - n)).write(n) for n in range(BATCH)]
         caller = Caller(f"{name}$@CORP.EXAMPLE".lower(), name, f"{name}$@CORP.EXAMPLE", "kerberos", "10.0.0.1")
-        reaped = harvest(Batch(caller, subscription, now, events, "bench"))
-        spell(reaped, "winlogbeat")
-        found.append(reaped)
+        found.append(Batch(caller, subscription, now, events, "bench"))
+    return found
+
+
+def harvests() -> list[Harvest]:
+    """One batch of each machine of a fleet, with its documents already spelled: that is not the lane's work."""
+    found = [harvest(batch) for batch in batches(MACHINES)]
+    for one in found:
+        spell(one, "winlogbeat")
     return found
 
 

@@ -113,6 +113,11 @@ def test_what_is_no_document_is_refused(other: bytes) -> None:
     assert shortened(other, 50) is (None if other else other)
 
 
+def test_a_text_without_an_end_is_read_once() -> None:
+    """A letter of old may hold anything: each quote of this one began another walk to the end, for minutes."""
+    assert shortened(b'"\\' * 2**20, 50) is None
+
+
 def test_numbers_and_the_spelling_of_everything_else_stay() -> None:
     """Above 2**53 most readers round; here nothing is read and written again."""
     record = spelled(document(message="m" * 9000)).replace(

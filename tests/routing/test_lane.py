@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from structlog.testing import capture_logs
 
 from collector import telemetry
 from collector.errors import Backpressure
+from collector.model import Records
 from collector.routing.lane import Bounds
 from collector.routing.packing import footprint
 from collector.routing.receipt import Receipt
 from collector.routing.share import Share
 from collector.routing.spool import Spool
+from collector.sinks.base import Rejection, SinkUnavailable
 from tests.routing.lanes import LONG, Setting, spooled
 from tests.routing.scripted_sink import ScriptedSink, eventually, records
 
@@ -349,3 +352,53 @@ async def test_stopping_refuses_what_finds_no_room(tmp_path: Path) -> None:
 
     with pytest.raises(Backpressure):
         await receipt.settled()
+
+
+class Breaking(ScriptedSink):
+    """A sink whose first write ends as if it had been cancelled, and whose close fails as nobody foresaw."""
+
+    async def write(self, batch: Records) -> Sequence[Rejection]:
+        if not self.called:
+            self.called.extend(batch.ids)
+            raise asyncio.CancelledError
+        return await super().write(batch)
+
+    async def close(self) -> None:
+        raise ZeroDivisionError("the script says that there is a bug")
+
+
+async def test_what_is_cancelled_inside_a_sink_does_not_end_the_lane(tmp_path: Path) -> None:
+    """Its write would otherwise never leave the window: the source's records would wait until the next start."""
+    sink = Breaking()
+    async with Setting(tmp_path, sink) as setting:
+        with capture_logs():
+            await setting.offer(records("a")).settled()
+            await eventually(lambda: sink.taken == ["a"])
+            await setting.offer(records("b")).settled()
+            await eventually(lambda: setting.state == "delivering")
+
+    assert sink.taken == ["a", "b"]
+
+
+async def test_a_sink_that_fails_to_close_keeps_no_spool_open(tmp_path: Path) -> None:
+    """The lanes are stopped side by side: one exception would take the other lanes' time to spool away."""
+    setting = Setting(tmp_path, Breaking())
+    await setting.lane.open()
+
+    with capture_logs() as lines:
+        await setting.lane.drain(0.1)
+
+    assert [line["event"] for line in lines] == ["lane failed"]
+    assert setting.state == "stopped"
+
+
+async def test_a_letter_that_is_taken_again_ends_the_alarm(tmp_path: Path) -> None:
+    """Whoever made the topic and had the letters offered again sees that it helped, without waiting for an event."""
+    async with Setting(tmp_path, ScriptedSink("blocked"), patience=LONG) as setting:
+        with capture_logs(), pytest.raises(SinkUnavailable):
+            await setting.lane.take_again(records("a"))
+        assert setting.lane._blocked
+
+        await setting.lane.take_again(records("a"))
+
+        assert not setting.lane._blocked

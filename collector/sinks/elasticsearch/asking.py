@@ -43,13 +43,11 @@ Line = tuple[bytes, str]
 
 @dataclass(slots=True)
 class _Search:
-    """The search for malformed records: how many were refused alone, and whether any was taken in between.
-
-    A bulk of one record finds nothing out alone, so *refused* begins with what was refused before it.
-    """
+    """The search for malformed records in one bulk: how many were refused alone, and whether any was ever taken."""
 
     refused: int = 0
     taken: bool = False
+    malformed: bool = False
 
     @property
     def senseless(self) -> bool:
@@ -74,7 +72,7 @@ class Asker:
         self._name, self._client, self._clock = name, client, clock
         self._pause, self._chance = pause, chance
         self._patience = patience
-        self._refused = 0  # one by one, and none was taken since
+        self._refused = 0  # as malformed, and nothing was taken since: small bulks are one search together
         self._path = BULK + (STREAMS_ONLY if streams_only else "")
 
     async def settle(self, lines: Sequence[Line]) -> Outcome:
@@ -82,7 +80,8 @@ class Asker:
         begun = self._clock.monotonic()
         settled, rows = Outcome(), list(range(len(lines)))
         for attempt in range(TRIES):
-            outcome = await self._ask(lines, rows, _Search(self._refused))
+            search = _Search()
+            outcome = self._believed(rows, await self._ask(lines, rows, search), search)
             settled.kept, settled.blocked, settled.retry_after = {}, False, 0.0  # what holds is what was said last
             settled.add(outcome)
             pause = max(FIRST_PAUSE * 2**attempt * (0.5 + self._chance()), outcome.retry_after)
@@ -108,6 +107,8 @@ class Asker:
             case Whole.SPLIT | Whole.BISECT:
                 if meaning is Whole.SPLIT:
                     self._learn(len(body), len(rows))
+                else:
+                    search.malformed = True
                 return await self._halved(lines, rows, search, text)
             case Whole.WITHOUT if STREAMS_ONLY in self._path:
                 telemetry.plain_indices_possible(self._name)
@@ -124,15 +125,23 @@ class Asker:
             outcome = items_outcome(reply.body, rows, [lines[row][1] for row in rows])
         except Unreadable as error:
             return Outcome.all_kept(rows, f"{reply.host}: {error}")
-        search.taken, self._refused = True, 0
+        search.taken = True
+        return outcome
+
+    def _believed(self, rows: list[int], outcome: Outcome, search: _Search) -> Outcome:
+        """*outcome*, unless a record is said to be at fault after too many others: a bulk of one proves nothing."""
+        if search.taken:
+            self._refused = 0
+        elif search.malformed and outcome.rejected:
+            if self._refused + search.refused >= STRANGERS:
+                text = next(iter(outcome.rejected.values()))
+                return Outcome.all_kept(rows, f"every record is refused: {text}", blocked=True)
+            self._refused += search.refused
         return outcome
 
     async def _halved(self, lines: Sequence[Line], rows: list[int], search: _Search, text: str) -> Outcome:
         if len(rows) == 1:
             search.refused += 1
-            if search.senseless:
-                return Outcome.all_kept(rows, f"every record is refused: {text}", blocked=True)
-            self._refused += 1
             return Outcome(rejected={rows[0]: text})
         outcome, middle = Outcome(), len(rows) // 2
         for half in (rows[:middle], rows[middle:]):

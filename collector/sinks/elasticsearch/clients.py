@@ -101,7 +101,7 @@ def _base64(text: str) -> str:
 
 def tls_context(settings: ElasticsearchSettings) -> ssl.SSLContext | None:
     """Certificates are always verified; *ca* replaces the system's authorities. Raises ``OperatorError``."""
-    if not any(host.startswith("https:") for host in settings.hosts):
+    if not any(host.lower().startswith("https:") for host in settings.hosts):  # RFC 3986 3.1: HTTPS is the same
         return None
     context = ssl.create_default_context() if settings.ca is None else _trusting(str(settings.ca))
     if settings.certificate is not None and settings.private_key is not None:

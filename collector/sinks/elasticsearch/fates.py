@@ -108,7 +108,8 @@ def _items(body: bytes, count: int) -> list[Any]:
 def _result(item: Any) -> tuple[int, dict[str, Any]]:
     if isinstance(item, dict) and len(item) == 1:
         (result,) = item.values()
-        if isinstance(result, dict) and type(status := result.get("status")) is int and 200 <= status <= 599:
+        status = result.get("status") if isinstance(result, dict) else None
+        if type(status) is int and (200 <= status < 300 or 400 <= status < 600):  # no item is led elsewhere
             return status, result
     raise Unreadable(f"an item of the answer has no status: {str(item)[:LONGEST_REASON]}")
 

@@ -66,6 +66,9 @@ class ElasticsearchSettings(SinkSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [*self._host_problems(), *self._credential_problems(), *self._tls_problems()]
+        if "@timestamp" in self.drop_fields:
+            sentence = "a data stream refuses every document without @timestamp; leave it out of the list."
+            problems.append((("drop_fields",), sentence))
         if problems:
             raise problems_error(problems)
         return self

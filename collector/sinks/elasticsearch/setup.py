@@ -14,11 +14,20 @@ from typing import Any
 from collector.errors import OperatorError
 from collector.sinks.elasticsearch import existing, precedence
 from collector.sinks.elasticsearch.clients import connect
-from collector.sinks.elasticsearch.cluster import CONFIGURATION, Answer, Cluster
+from collector.sinks.elasticsearch.cluster import CONFIGURATION, UNREACHABLE, Answer, Cluster
 from collector.sinks.elasticsearch.comparison import difference
 from collector.sinks.elasticsearch.mappings import Product
 from collector.sinks.elasticsearch.settings import ElasticsearchSettings
-from collector.sinks.elasticsearch.templates import NEWEST, Asset, Server, StreamNames, assets, groups, lifecycle_of
+from collector.sinks.elasticsearch.templates import (
+    NEWEST,
+    OURS,
+    Asset,
+    Server,
+    StreamNames,
+    assets,
+    groups,
+    lifecycle_of,
+)
 from collector.sinks.findings import Change, Finding, Found, Refused
 
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
@@ -65,6 +74,12 @@ class ElasticsearchSetup:
     async def _server(self) -> Server:
         """What answers. A server that does not tell its version is taken for a new one."""
         answer = await self._cluster.ask("GET", "/")
+        if not answer.good or not answer.table:
+            at = f"sinks.{self._name}: GET / at {', '.join(self._settings.hosts)} says"
+            if answer.status >= 500:
+                raise OperatorError(f"{at} {answer.reason}: it is not ready.", exit_code=UNREACHABLE)
+            text = f"{at} {answer.reason}, which is not {self._settings.product}; check the address in hosts."
+            raise OperatorError(text, exit_code=CONFIGURATION)
         about = answer.table.get("version")
         about = about if isinstance(about, dict) else {}
         product: Product = "opensearch" if about.get("distribution") == "opensearch" else "elasticsearch"
@@ -86,6 +101,9 @@ class ElasticsearchSetup:
             text = f"it cannot be read ({answer.reason})"
             if asset.kind == "lifecycle policy":
                 text += "; this server seems to have no such policies: choose another lifecycle"
+            return Found(Finding(asset.kind, asset.name, "different", text))
+        if owner := _owner(held(asset, answer)):
+            text = f"{owner} made it, so it is not changed; choose another setup.prefix"
             return Found(Finding(asset.kind, asset.name, "different", text))
         # A template that says nothing is one that should say nothing: no retention of somebody's.
         told = difference({"template": {}, **asset.body}, {"template": {}, **held(asset, answer)})
@@ -115,6 +133,15 @@ def held(asset: Asset, answer: Answer) -> Mapping[str, Any]:
         case _:
             inner = table.get(asset.name, table)  # ILM answers by name, ISM bare
             return inner if isinstance(inner, dict) else {}
+
+
+def _owner(body: Mapping[str, Any]) -> str:
+    """Who says in *body* that it is theirs; empty: we, or nobody."""
+    about = body.get("_meta")
+    about = about if isinstance(about, dict) else {}
+    if about.get("managed_by") in (None, *OURS.values()):
+        return "the cluster" if about.get("managed") else ""
+    return f'"{str(about["managed_by"])[:80]}"'
 
 
 def _entry(entries: object, name: str, key: str) -> Mapping[str, Any]:

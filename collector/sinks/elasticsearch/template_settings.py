@@ -12,6 +12,8 @@ from collector.config.units import Duration
 from collector.sinks.datasets import StreamPart
 
 DAY = 86_400.0
+ELASTICS = frozenset({"apm", "ecs", "logs", "metrics", "otel", "profiling", "synthetics", "traces"})
+"""Begin the names of Elastic's own component templates (``logs@settings``): overwritten, they change every stream."""
 Lifecycle = Literal["auto", "dsl", "ilm", "ism", "none"]
 Retention = Annotated[Duration, Field(ge=DAY)]
 """Whole backing indices are deleted, and the shortest-lived of them lives for hours: less than a day cannot be kept."""
@@ -43,6 +45,10 @@ class TemplateSettings(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems: list[Problem] = []
+        if self.prefix in ELASTICS:
+            problems.append(
+                (("prefix",), f'"{self.prefix}@settings" is Elastic\'s own; choose another, such as "wef".')
+            )
         if self.lifecycle == "none" and (self.retention is not None or self.retentions):
             problems.append(
                 (("lifecycle",), '"none" deletes nothing, but a retention is given; remove one of the two.')

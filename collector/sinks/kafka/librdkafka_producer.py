@@ -32,6 +32,8 @@ LARGEST: Final = 1_000_000_000
 """Bytes: where librdkafka's own range for message.max.bytes ends."""
 LOOK_UP_SECONDS: Final = 5.0
 """For all topics of one look-up together: a reachable broker answers in milliseconds."""
+ANSWER: Final = 8 * 2**20
+"""Bytes of an answer that is read: metadata of forty thousand partitions."""
 ATTEMPT_SECONDS: Final = 1.0
 """Of these: long enough for a broker far away, and by then a broker that refuses us has said so."""
 RECONNECT_MS: Final = 1000
@@ -65,6 +67,7 @@ def configuration(name: str, settings: KafkaSettings) -> dict[str, Any]:
         "partitioner": "murmur2_random",  # as Java and kafka-python do: changing the engine moves no computer
         "allow.auto.create.topics": False,  # ``wef setup kafka`` makes topics, and makes them right
         "reconnect.backoff.max.ms": RECONNECT_MS,
+        "receive.message.max.bytes": ANSWER,
         "socket.keepalive.enable": True,
         "log.connection.close": False,
         "enable.metrics.push": False,  # what we do is nobody's business but the operator's
@@ -164,6 +167,8 @@ class LibrdkafkaProducer:
         return found
 
     def _topic(self, name: str, until: float) -> Sequence[TopicTrouble]:
+        if time.monotonic() >= until:  # of thousands, those that are left are asked next time
+            return [TopicTrouble(name, Verdict.LATER, f"no broker answered within {LOOK_UP_SECONDS:g} s")]
         try:
             metadata = self._metadata(name, until)
         except KafkaException as raised:

@@ -100,13 +100,14 @@ class Spelling:
         block, start = records.block, 0
         received = min(int(records.received.timestamp() * 1000), latest)
         plans: dict[tuple[Any, ...], _Plan] = {}  # of this batch only: a batch is one source, and says few names often
+        subscription = "subscription", _cut(records.subscription).encode()
         new, cls = tuple.__new__, Message  # the constructor that NamedTuple writes costs twice as much
         messages: list[Message] = []
         for key, identifier, end in zip(records.keys, records.ids, records.ends, strict=True):
             names = key[1:5]
             plan = plans.get(names)
             if plan is None:
-                plan = plans[names] = self._plan(records, *names)
+                plan = plans[names] = self._plan(records, subscription, *names)
             topic, message_key, headers = plan
             at = key[0] // 1_000_000 if key[0] > 0 else received  # 0: it has none that is valid
             if at > latest:
@@ -116,13 +117,13 @@ class Spelling:
             start = end
         return messages, frozenset(topic for topic, _, _ in plans.values())
 
-    def _plan(self, records: Records, *names: str) -> _Plan:
+    def _plan(self, records: Records, subscription: Header, *names: str) -> _Plan:
         """What all events of these names have in common: topic, key and all headers but the first."""
         computer, channel, provider, code = names if sum(map(len, names)) <= LONGEST_NAME else map(_cut, names)
         headers = [
             self._computer(computer),
             *self._kind(channel, provider, code),
-            ("subscription", _cut(records.subscription).encode()),
+            subscription,
             *self._constant,
         ]
         topic = self._topic(

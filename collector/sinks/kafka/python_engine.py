@@ -73,6 +73,8 @@ class PythonEngine:
 
     async def look_up(self, topics: Collection[str]) -> Sequence[TopicTrouble]:
         async with self._looking:  # one at a time, so that threads do not pile up while nobody answers
+            if self._thread is None:
+                return [TopicTrouble(topic, Verdict.LATER, "the sink is closed") for topic in topics]
             begun, thread = time.monotonic(), f"{client_id(self._name)}-look-up"
             answer = in_thread(thread, lambda: look_up_topics(self._name, self._settings, topics))
             try:

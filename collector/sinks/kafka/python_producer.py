@@ -14,6 +14,7 @@ from typing import Any, Final
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.partitioner import DefaultPartitioner, murmur2
 from kafka.protocol.metadata import MetadataRequest
 
@@ -31,6 +32,9 @@ RECONNECT_MS: Final = 1_000
 LOOK_UP_MS: Final = 4_000
 ENDING: Final = 10.0
 """Seconds that a producer's thread gets to end when it is told to let everything fall."""
+ANSWER: Final = 8 * 2**20
+"""Bytes of an answer that is decoded: metadata of forty thousand partitions. The library's own 100 MB would become
+gigabytes of objects, should the far end be no broker."""
 REMEMBERED: Final = 32_768
 _ROOM: Final = 64 * 2**10
 """Bytes beside the largest record that a request may have."""
@@ -51,6 +55,23 @@ class RememberingPartitioner(DefaultPartitioner):  # type: ignore[misc]
         return partitions[(self._hash(serialized_key) & 0x7FFFFFFF) % len(partitions)]
 
 
+class ClosingSocket(KafkaNetSocket):  # type: ignore[misc]
+    """The library's own way to connect, which closes what did not get connected.
+
+    The library leaves such a socket to the search for cycles, and a collector seldom searches (``wef serve``): an
+    outage would use up its descriptors, six with each look-up. The scheme is how it is told to connect so.
+    """
+
+    SCHEMES = ("closing",)
+
+    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
 def client_id(name: str) -> str:
     """What brokers' logs and quotas call the sink *name*."""
     return f"wef-{name}"
@@ -63,6 +84,8 @@ def connection_settings(name: str, settings: KafkaSettings) -> dict[str, Any]:
         "client_id": client_id(name),
         "security_protocol": settings.security.upper(),
         "reconnect_backoff_max_ms": RECONNECT_MS,
+        "receive_message_max_bytes": ANSWER,
+        "proxy_url": f"{ClosingSocket.SCHEMES[0]}://",
     }
     if settings.security.endswith("ssl"):
         files = {"ssl_cafile": settings.ca, "ssl_certfile": settings.certificate, "ssl_keyfile": settings.private_key}

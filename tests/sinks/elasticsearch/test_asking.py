@@ -200,6 +200,28 @@ async def test_when_every_record_is_refused_no_record_is_at_fault() -> None:
     assert len(played.client.asked) < 10 * STRANGERS
 
 
+async def test_small_bulks_are_one_search_together() -> None:
+    """On a quiet day each bulk is one record: who answers 400 to everything would make a letter of each."""
+    played = Played(ScriptedClient(*always(MALFORMED)))
+
+    outcomes = [await played.asker.settle(lines(1)) for _ in range(100)]
+
+    assert sum(len(outcome.rejected) for outcome in outcomes) < STRANGERS
+    assert outcomes[-1].kept
+    assert outcomes[-1].blocked
+
+
+async def test_malformed_records_among_good_ones_never_stop_the_others() -> None:
+    """The memory of small bulks ends with the first record that is taken."""
+    played = Played(ScriptedClient(*always(poisoned(0))))
+
+    alone = [await played.asker.settle(lines(1)) for _ in range(STRANGERS - 1)]
+    together = await played.asker.settle(lines(4))
+
+    assert [sorted(outcome.rejected) for outcome in (*alone, together)] == [[0]] * STRANGERS
+    assert together.kept == {}
+
+
 async def test_a_server_that_goes_away_among_the_halves_is_not_asked_for_the_rest() -> None:
     """Each half would wait for its own time-out."""
     played = Played(ScriptedClient(TOO_LARGE, NoAnswer("gone"), hosts=1), patience=0.0)

@@ -89,6 +89,27 @@ def test_a_missing_pipeline_is_nobodys_record() -> None:
     assert "pipeline" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "said", "advice"),
+    [
+        (
+            "validation_exception",
+            "Validation Failed: 1: this action would add [1] shards, but this cluster currently has [1000]/[1000]"
+            " maximum normal shards open;",
+            "cluster.max_shards_per_node",
+        ),
+        ("index_closed_exception", "closed", "_open"),
+        ("illegal_argument_exception", "no write index is defined for alias [logs-a-b]. The write", "is_write_index"),
+    ],
+)
+def test_an_index_that_cannot_be_written_is_nobodys_record(kind: str, said: str, advice: str) -> None:
+    """Elasticsearch says 400 to each of them: every event of the stream would be a letter until somebody looks."""
+    word, text = fate(400, error(kind, said))
+
+    assert word == "blocked"
+    assert advice in text
+
+
 def test_a_rejection_gives_the_deepest_reason_and_no_more_than_a_line() -> None:
     """The outermost words are "failed to parse"; what was wrong lies below, and a document may be quoted."""
     middle = error("mid", "y", caused_by=error("end", "z" * 5000))
@@ -146,6 +167,7 @@ def test_the_failure_store_is_counted() -> None:
         b'{"items":[{"create":{"status":"201"}}]}',
         b'{"items":[{"create":{"status":true}}]}',
         b'{"items":[{"create":{"status":1}}]}',
+        b'{"items":[{"create":{"status":302}}]}',
         b'{"items":[{"create":[]}]}',
         b'{"items":[null]}',
         b'{"items":[{}]}',

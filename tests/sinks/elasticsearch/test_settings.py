@@ -8,6 +8,7 @@ import pytest
 
 from collector.config.load import load
 from collector.errors import OperatorError
+from collector.sinks.elasticsearch.clients import tls_context
 from collector.sinks.elasticsearch.settings import ElasticsearchSettings
 from collector.sinks.table import SINKS
 
@@ -102,6 +103,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ([GOOD, 'namespaces = { servers = "A" }'], "no part of a data stream"),
         ([GOOD, 'datasets = { x = "a/b" }'], "no part of a data stream"),
         ([GOOD, 'format = "raw"'], "format"),
+        ([GOOD, 'drop_fields = ["@timestamp"]'], "drop_fields: a data stream refuses every document without"),
         ([GOOD, "concurrency = 0"], "concurrency"),
         ([GOOD, 'bulk_size = "200MiB"'], "bulk_size"),
         ([GOOD, 'host = "x"'], 'Did you mean "hosts"'),
@@ -110,6 +112,15 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
 def test_a_mistake_is_a_sentence(tmp_path: Path, lines: list[str], words: str) -> None:
     """It names the key, what is wrong and what would be right."""
     assert words in refusal(tmp_path, *lines)
+
+
+def test_capitals_in_an_address_are_no_way_around_our_certificates(tmp_path: Path) -> None:
+    """RFC 3986 3.1: the scheme has no case. With "HTTPS:" the ca would be ignored, and the system's trusted."""
+    (tmp_path / "ca.pem").write_text("no certificate")
+    found = read(tmp_path, 'hosts = ["HTTPS://search"]', 'ca = "ca.pem"')
+
+    with pytest.raises(OperatorError, match=r"ca\.pem cannot be used"):
+        tls_context(found)
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:

@@ -93,6 +93,19 @@ async def test_templates_of_others_are_never_removed() -> None:
     ]
 
 
+@pytest.mark.parametrize("owner", [{"managed": True}, {"managed_by": "fleet", "managed": True}])
+async def test_what_others_manage_is_never_overwritten(owner: dict[str, Any]) -> None:
+    """Two products with one prefix: the other one's streams would get our mapping."""
+    cluster = PretendCluster()
+    theirs = {"template": {"settings": {"number_of_replicas": "5"}}, "_meta": owner}
+    cluster.kept["/_component_template/wef@settings"] = theirs
+
+    found = await applied(setup_of(cluster))
+
+    assert cluster.kept["/_component_template/wef@settings"] == theirs
+    assert [text for text in wrong(found) if "made it, so it is not changed" in text]
+
+
 async def test_a_retention_that_somebody_added_to_our_template_is_found() -> None:
     """Settings that say "keep" and a template that deletes after a month: that is how evidence is lost."""
     cluster = PretendCluster()
@@ -170,6 +183,18 @@ async def test_another_product_than_the_settings_say_is_refused() -> None:
         await setup_of(PretendCluster("2.19.1", opensearch=True)).inspect()
 
 
+@pytest.mark.parametrize(("status", "code"), [(404, 78), (400, 78), (503, 69)])
+async def test_what_answers_for_somebody_else_is_no_cluster(status: int, code: int) -> None:
+    """A path too much in the address, a proxy without its server: not three templates that are "different"."""
+    cluster = PretendCluster()
+    cluster.statuses["/"] = status
+
+    with pytest.raises(OperatorError, match=f"GET / at http://pretend says {status}") as refused:
+        await setup_of(cluster).inspect()
+
+    assert refused.value.exit_code == code
+
+
 async def test_retention_of_a_dataset_that_no_event_gets_is_refused() -> None:
     """A typing error there would delete Security after the time of everything else."""
     with pytest.raises(OperatorError, match=r'"system\.securty"') as refused:
@@ -184,6 +209,7 @@ async def test_retention_of_a_dataset_that_no_event_gets_is_refused() -> None:
         ({"lifecycle": "none", "retention": "90d"}, "deletes nothing"),
         ({"retention": "1h"}, "greater than or equal to 86400"),
         ({"priority": 200}, "198"),
+        ({"prefix": "logs"}, "is Elastic"),
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(written: dict[str, Any], problem: str) -> None:

@@ -9,6 +9,22 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 
+class Reported:
+    """A message as the library hands it to a callback."""
+
+    def __init__(self, topic: str, key: bytes | None, value: bytes) -> None:
+        self._topic, self._key, self._value = topic, key, value
+
+    def topic(self) -> str:
+        return self._topic
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes:
+        return self._value
+
+
 class ScriptedProducer:
     """Takes *room* messages at a time and says nothing of them until it is told to ``store`` or ``fail`` them."""
 
@@ -18,27 +34,27 @@ class ScriptedProducer:
         self.values: list[bytes] = []  # all that it ever took
         self.raising: KafkaException | None = None  # what ``poll`` raises, once
         self.closed = threading.Event()
-        self._held: list[Callable[[Any, Any], None]] = []
-        self._answers: list[tuple[Callable[[Any, Any], None], Any]] = []
+        self._held: list[tuple[Callable[[Any, Any], None], Reported]] = []
+        self._answers: list[tuple[Callable[[Any, Any], None], Any, Reported]] = []
 
-    def produce(self, _topic: str, value: bytes, _key: bytes | None, **more: Any) -> None:
+    def produce(self, topic: str, value: bytes, key: bytes | None, **more: Any) -> None:
         if len(self._held) >= self.room:
             raise BufferError
         self.values.append(value)
-        self._held.append(more["on_delivery"])
+        self._held.append((more["on_delivery"], Reported(topic, key, value)))
 
     def settle(self, error: Any = None, most: int | None = None) -> None:
         """Have the first *most* of what is held stored, or failed with *error*; told at the next poll."""
         held, self._held = self._held[:most], self._held[len(self._held[:most]) :]
-        self._answers.extend((report, error) for report in held)
+        self._answers.extend((report, error, message) for report, message in held)
 
     def poll(self, _timeout: float) -> int:
         if self.raising is not None:
             raised, self.raising = self.raising, None
             raise raised
         answers, self._answers = self._answers, []
-        for report, error in answers:
-            report(error, None)
+        for report, error, message in answers:
+            report(error, message)
         return len(answers)
 
     def purge(self) -> None:

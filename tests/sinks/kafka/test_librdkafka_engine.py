@@ -89,6 +89,30 @@ async def test_the_loop_serves_others_between_slices() -> None:
     assert max(later - earlier for earlier, later in itertools.pairwise(seen)) <= SLICE
 
 
+async def test_many_calls_together_have_no_more_than_a_slice_of_a_turn() -> None:
+    """Small batches come by the hundred after an outage; each hands over at once, and all of them at once is long."""
+    async with Workshop() as shop:
+        calls = [asyncio.create_task(shop.engine.deliver(messages(SLICE // 4, n))) for n in range(40)]
+        seen: list[int] = [0]
+        while len(shop.made[0].values) < 10 * SLICE:
+            await asyncio.sleep(0)
+            seen.append(len(shop.made[0].values))
+        shop.made[0].settle()
+        await asyncio.gather(*calls)
+
+    assert max(later - earlier for earlier, later in itertools.pairwise(seen)) <= SLICE
+
+
+async def test_a_call_is_handed_over_before_the_loop_turns() -> None:
+    """What was made just now is in the processor's cache; later it is not, and costs a third more."""
+    async with Workshop() as shop:
+        call = asyncio.create_task(shop.engine.deliver(messages(3)))
+        await asyncio.sleep(0)
+        assert len(shop.made[0].values) == 3
+        shop.made[0].settle()
+        await call
+
+
 async def test_a_silent_library_is_replaced_and_what_it_held_is_offered_again() -> None:
     """It promises an answer within its time-out; one that breaks this keeps a lane waiting for ever."""
     async with Workshop(margin=SILENCE) as shop:
@@ -111,15 +135,44 @@ async def test_a_library_that_is_only_full_is_not_replaced() -> None:
     assert len(shop.made) == 1
 
 
-async def test_rows_that_were_answered_keep_their_answer_when_the_rest_is_given_up() -> None:
-    """What is known to be stored is not offered again: every repetition is somebody's duplicate."""
+async def test_a_row_that_failed_is_found_among_its_neighbours() -> None:
+    """All rows share one callback: blaming the wrong one loses the guilty and repeats the innocent."""
+    async with Workshop() as shop:
+        call = asyncio.create_task(shop.engine.deliver(messages(5)))
+        await until(lambda: len(shop.made[0].values) == 5)
+        shop.made[0].settle(most=2)
+        shop.made[0].settle(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), most=1)
+        shop.made[0].settle(most=1)
+        shop.made[0].settle(KafkaError(KafkaError.NOT_ENOUGH_REPLICAS))
+        failures = await call
+
+    assert [(failure.row, failure.verdict) for failure in failures] == [(2, Verdict.REFUSED), (4, Verdict.LATER)]
+
+
+async def test_rows_that_are_alike_fail_together() -> None:
+    """The library cannot say which of them it stored; offered again is better than lost."""
+    twins = [Message("events", None, b"same", [], 1), *messages(1), Message("events", None, b"same", [], 2)]
+    async with Workshop() as shop:
+        call = asyncio.create_task(shop.engine.deliver(twins))
+        await until(lambda: len(shop.made[0].values) == 3)
+        shop.made[0].settle(KafkaError(KafkaError.NOT_ENOUGH_REPLICAS), most=1)
+        shop.made[0].settle()
+        failures = await call
+
+    assert [failure.row for failure in failures] == [0, 2]
+
+
+async def test_a_row_without_an_answer_is_never_taken_for_stored() -> None:
+    """Whoever gives up in the middle offers all of the call again, but for what was refused: that keeps its verdict."""
     async with Workshop(margin=SILENCE) as shop:
         call = asyncio.create_task(shop.engine.deliver(messages(5)))
         await until(lambda: len(shop.made[0].values) == 5)
         shop.made[0].settle(most=2)
+        shop.made[0].settle(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), most=1)
         failures = await call
 
-    assert [failure.row for failure in failures] == [2, 3, 4]
+    assert [failure.row for failure in failures] == [0, 1, 2, 3, 4]
+    assert [failure.row for failure in failures if failure.verdict is Verdict.REFUSED] == [2]
 
 
 @pytest.mark.parametrize(

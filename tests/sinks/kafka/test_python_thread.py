@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import pytest
 from kafka.errors import (
     InvalidTimestampError,
     KafkaError,
@@ -17,9 +21,11 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 from kafka.future import Future
+from kafka.net.compat import KafkaNetClient
 
 from collector.sinks.kafka.engine import Message, Verdict
 from collector.sinks.kafka.python_engine import PythonEngine
+from collector.sinks.kafka.python_producer import connection_settings
 from collector.sinks.kafka.python_verdicts import WHISPERS, verdict_of
 from collector.sinks.kafka.settings import KafkaSettings
 from tests.sinks.kafka.test_settings import settings
@@ -210,3 +216,36 @@ async def test_a_delivery_to_a_closed_engine_is_for_later() -> None:
     kafka = engine()
 
     assert [failure.verdict for failure in await kafka.deliver(messages(1))] == [Verdict.LATER]
+
+
+async def test_a_closed_engine_looks_nothing_up() -> None:
+    """Writes that wait for their turn to ask would keep whoever closes waiting, four seconds for each."""
+    (trouble,) = await engine().look_up(["one"])
+
+    assert (trouble.verdict, trouble.absent, "closed" in trouble.reason) == (Verdict.LATER, False, True)
+
+
+def test_no_answer_is_decoded_that_could_fill_the_memory() -> None:
+    """The library reads 100 MB by default, and what is no broker can make gigabytes of objects out of them."""
+    assert connection_settings("siem", QUICK)["receive_message_max_bytes"] <= 16 * 2**20
+
+
+def test_an_outage_leaves_no_descriptors_behind() -> None:
+    """A collector seldom looks for reference cycles, and the library leaves a socket in one with each attempt."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        away = connection_settings("siem", settings(brokers=[f"127.0.0.1:{nobody.getsockname()[1]}"]))
+        before = descriptors()
+        gc.disable()
+        try:
+            client = KafkaNetClient(**away, metrics=None, metric_group_prefix="")
+            with pytest.raises(KafkaError):
+                client._manager.bootstrap(300)
+            client.close()
+            assert descriptors() == before
+        finally:
+            gc.enable()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -291,6 +291,41 @@ async def test_the_first_writes_are_not_overtaken_while_topics_are_looked_up() -
     assert [message.value for message in engine.log] == [batch(0, 50).record(n) for n in range(50)]
 
 
+async def test_a_cluster_that_does_not_answer_is_asked_once_for_all_who_wait() -> None:
+    """Each look-up takes seconds then: two hundred of them, one by one, were a quarter of an hour in which the lane
+    does not notice that the cluster is back, and letters cannot be replayed.
+    """
+    engine = ScriptedEngine()
+    engine.troubles[SECURITY] = TopicTrouble(SECURITY, Verdict.LATER, "no broker answers")
+    kafka = await opened(engine)
+
+    ends = await asyncio.gather(*(kafka.write(batch(n, n + 1)) for n in range(50)), return_exceptions=True)
+
+    assert {str(end) for end in ends} == {"no broker answers"}
+    assert len(engine.looked) == 1
+    engine.troubles.clear()
+    assert await kafka.write(batch(0, 1)) == ()
+
+
+@pytest.mark.parametrize("letters", [True, False])
+async def test_what_a_look_up_had_time_for_is_not_asked_again(letters: bool) -> None:
+    """Records of one share can name more topics than are looked up in time; it would never get any further."""
+    engine = ScriptedEngine()
+    system = "windows-system.system"
+    engine.troubles[system] = TopicTrouble(system, Verdict.LATER, "no broker answers")
+    kafka = await opened(engine, letters=letters)
+    mixed = records(
+        [made(n, NOON + n, channel=channel) for n, channel in enumerate(["Security", "System"])], form="winlogbeat"
+    )
+
+    with pytest.raises(SinkUnavailable, match="no broker answers"):
+        await kafka.write(mixed)
+    engine.troubles.clear()
+    await kafka.write(mixed)
+
+    assert [len(topics) for topics in engine.looked] == [2, 1]
+
+
 async def test_a_closed_sink_keeps_nothing() -> None:
     """The lane has the records and will offer them again."""
     kafka = await opened(ScriptedEngine())
