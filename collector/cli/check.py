@@ -20,9 +20,13 @@ from collector.clock import Clock, SystemClock
 from collector.config.load import find
 from collector.config.settings import CollectorSettings, ListenerSettings
 from collector.errors import OperatorError
+from collector.sinks.kafka.settings import KafkaSettings
+from collector.sinks.kafka.topics import TopicTemplate
 from collector.subscriptions.folder import SubscriptionSet, load_folder
 
 CONFIGURATION = 78
+CHOSEN_BY_SOURCES = frozenset({"channel", "computer", "source"})
+"""Placeholders of a topic whose names come out of events or certificates."""
 
 
 @dataclass(slots=True)
@@ -135,6 +139,14 @@ def _sink_warnings(settings: CollectorSettings) -> Iterator[str]:
         )
     if not any(sink.required for sink in settings.sinks.values()):
         yield "at sinks: none is required, so events are acknowledged that no sink has kept."
+    for name, sink in settings.sinks.items():
+        if isinstance(sink, KafkaSettings) and sink.missing_topic == "wait":
+            chosen = sorted(TopicTemplate(sink.topic).fields & CHOSEN_BY_SOURCES)
+            if chosen:
+                yield (
+                    f"at sinks.{name}.topic: sources choose what {{{chosen[0]}}} stands for, and the sink waits for a"
+                    ' topic that is not there: one odd name stops it. Use {dataset}, or missing_topic = "letter".'
+                )
 
 
 def _state_warnings(settings: CollectorSettings) -> Iterator[str]:

@@ -54,6 +54,20 @@ def test_settings_that_are_nowhere_are_a_sentence(tmp_path: Path, capsys: pytest
     assert "is not there" in ended.err
 
 
+@pytest.mark.parametrize(("topic", "warned"), [("windows-{computer}", True), ("windows-{dataset}", False)])
+def test_a_topic_that_a_source_can_choose_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], topic: str, warned: bool
+) -> None:
+    """A forged name would hold the lane until somebody makes a topic for it; better to know before."""
+    make_keys(tmp_path)
+    path = make_site(tmp_path, more=f'[sinks.k]\ntype = "kafka"\nbrokers = ["127.0.0.1:9092"]\ntopic = "{topic}"')
+
+    code, _, warnings = check(capsys, path)
+
+    assert code == 0
+    assert any("sinks.k.topic" in text and "{computer}" in text for text in warnings) is warned
+
+
 def test_broken_subscriptions_and_missing_keys_are_found_together(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
