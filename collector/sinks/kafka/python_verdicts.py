@@ -151,10 +151,12 @@ class Whispers(logging.Handler):
         """Whether brokers took every connection, and hung up on all of them.
 
         With SASL that is a refusal: the library drops the broker's answer when the end of the connection
-        arrives with it. A broker that is away or starting refuses connections, or lets them run out of time.
+        arrives with it. A broker that is away or starting refuses connections, or lets them run out of time;
+        only the last may do so here, which the end of our patience cuts short.
         """
         ends = [text for text in self._heard(moment, threads) if text.startswith("Bootstrap connection to ")]
-        return len(ends) >= ATTEMPTS and all("socket disconnected" in text for text in ends)
+        hung = ["socket disconnected" in text for text in ends]
+        return hung.count(True) >= ATTEMPTS and all(hung[:-1]) and (hung[-1] or "timed out" in ends[-1])
 
     def _heard(self, moment: float, threads: Collection[str]) -> list[str]:
         return [text for at, thread, text in list(self._said) if at >= moment and thread in threads]
