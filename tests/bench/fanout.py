@@ -104,8 +104,8 @@ def _table(found: dict[str, list[Run]]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench fanout", description=__doc__)
-    parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--records", type=int, default=30_000)
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args(arguments)
     with contextlib.ExitStack() as ending:
         elastic = ending.enter_context(Elasticsearch(quick=False, memory="512m"))

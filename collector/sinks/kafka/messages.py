@@ -1,7 +1,7 @@
 """Records -> messages: key, headers, timestamp, and what becomes of a record that is too large. Pure.
 
-Per computer, channel and provider everything is made once and remembered in bounded caches: this is a hot
-path, and what differs between the events of a fleet is little. It knows no broker and no engine.
+Per computer, and per channel, provider and event code, everything is made once and remembered in bounded caches: this
+is a hot path, and what differs between the events of a fleet is little. It knows no broker and no engine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from collector.formats.shorten import shortened
 from collector.model import Records
@@ -18,13 +18,16 @@ from collector.sinks.kafka.engine import Message
 from collector.sinks.kafka.topics import TopicTemplate
 
 Header = tuple[str, bytes]
-_Plan = tuple[str, bytes | None, list[Header]]
+_Names = tuple[str, str, str]
+_Kind = tuple[str, list[Header]]
 
 LONGEST_NAME: Final = 1024
 """Characters of a name in keys and headers. Real ones are far shorter; the document holds all of it."""
 COMPUTERS: Final = 32_768
 NAMES: Final = 4_096
 """Names that are remembered. Sources choose them, so there is a bound; it exceeds what a fleet has."""
+SUBSCRIPTIONS: Final = 1_024
+"""Subscriptions whose kinds are remembered: names from the settings, and from spools of older ones."""
 AHEAD: Final = 50 * 60 * 1000
 """Milliseconds. Brokers refuse what is over an hour ahead of their clock (servers.md 3.3); ours may differ by ten."""
 FRAME: Final = 128
@@ -84,8 +87,10 @@ class Spelling:
             ("content-type", CONTENT_TYPES[format].encode()),
         ]
         self._computer = functools.lru_cache(COMPUTERS)(functools.partial(_header, "computer"))
-        self._kind = functools.lru_cache(NAMES)(self._of_kind)
+        self._kinds: dict[str, dict[_Names, _Kind]] = {}  # by subscription
         self._key: Callable[[str, str], bytes | None] = functools.lru_cache(COMPUTERS)(KEYS[key])
+        self._topic_varies = not template.fields.isdisjoint({"computer", "source"})
+        self._various = self._topic_varies or key == "computer+channel"
 
     def prepare(self, records: Records, now: float) -> Prepared:
         """Messages of *records* in their order; *now*: seconds since 1970."""
@@ -99,41 +104,59 @@ class Spelling:
         """All messages, whatever their size, and their topics. The hottest loop of the sink."""
         block, start = records.block, 0
         received = min(int(records.received.timestamp() * 1000), latest)
-        plans: dict[tuple[Any, ...], _Plan] = {}  # of this batch only: a batch is one source, and says few names often
-        subscription = "subscription", _cut(records.subscription).encode()
+        kinds = self._kinds_of(records.subscription)
         new, cls = tuple.__new__, Message  # the constructor that NamedTuple writes costs twice as much
         messages: list[Message] = []
-        for key, identifier, end in zip(records.keys, records.ids, records.ends, strict=True):
-            names = key[1:5]
-            plan = plans.get(names)
-            if plan is None:
-                plan = plans[names] = self._plan(records, subscription, *names)
-            topic, message_key, headers = plan
-            at = key[0] // 1_000_000 if key[0] > 0 else received  # 0: it has none that is valid
+        topics: set[str] = set()
+        last = named = message_key = None  # a batch is one source, which is nearly always one computer
+        for (time, computer, channel, provider, code, _), identifier, end in zip(
+            records.keys, records.ids, records.ends, strict=True
+        ):
+            if computer != last:
+                last, named, message_key = computer, self._computer(_cut(computer)), self._key(_cut(computer), "")
+            topic, tail = kinds.get((channel, provider, code)) or self._kind(kinds, records, channel, provider, code)
+            if self._various:
+                topic, message_key = self._of_event(topic, records, _cut(computer), _cut(channel))
+            topics.add(topic)
+            at = time // 1_000_000 if time > 0 else received  # 0: it has none that is valid
             if at > latest:
                 at = latest
-            own = [("event-id", identifier.encode()), *headers]
-            messages.append(new(cls, (topic, message_key, block[start : end - 1], own, at)))
+            headers = [("event-id", identifier.encode()), named, *tail]
+            messages.append(new(cls, (topic, message_key, block[start : end - 1], headers, at)))
             start = end
-        return messages, frozenset(topic for topic, _, _ in plans.values())
+        return messages, frozenset(topics)
 
-    def _plan(self, records: Records, subscription: Header, *names: str) -> _Plan:
-        """What all events of these names have in common: topic, key and all headers but the first."""
-        computer, channel, provider, code = names if sum(map(len, names)) <= LONGEST_NAME else map(_cut, names)
-        headers = [
-            self._computer(computer),
-            *self._kind(channel, provider, code),
-            subscription,
-            *self._constant,
-        ]
-        topic = self._topic(
-            channel=channel, subscription=records.subscription, computer=computer, source=records.source
-        )
-        return topic, self._key(computer, channel), headers
+    def _kinds_of(self, subscription: str) -> dict[_Names, _Kind]:
+        if len(self._kinds) > SUBSCRIPTIONS:
+            self._kinds.clear()
+        return self._kinds.setdefault(subscription, {})
 
-    def _of_kind(self, channel: str, provider: str, code: str) -> Sequence[Header]:
-        named = ("channel", channel), ("dataset", self._dataset(channel)), ("provider", provider), ("event-code", code)
-        return [_header(name, value) for name, value in named]
+    def _kind(self, kinds: dict[_Names, _Kind], records: Records, *names: str) -> _Kind:
+        """What all events of these names (channel, provider, code) have in common: the topic, and the last headers."""
+        channel, provider, code = map(_cut, names)
+        values = {
+            "channel": channel,
+            "dataset": self._dataset(channel),
+            "provider": provider,
+            "event-code": code,
+            "subscription": _cut(records.subscription),
+        }
+        headers = [_header(name, value) for name, value in values.items()]
+        kind = self._topic_of(records, "", channel), [*headers, *self._constant]
+        if sum(map(len, names)) <= LONGEST_NAME:  # else it is nobody that comes again
+            if len(kinds) >= NAMES:
+                kinds.clear()
+            kinds[channel, provider, code] = kind
+        return kind
+
+    def _of_event(self, topic: str, records: Records, computer: str, channel: str) -> tuple[str, bytes | None]:
+        """Topic and key where the settings let them depend on more than the kind of an event and its computer."""
+        if self._topic_varies:
+            topic = self._topic_of(records, computer, channel)
+        return topic, self._key(computer, channel)
+
+    def _topic_of(self, records: Records, computer: str, channel: str) -> str:
+        return self._topic(channel=channel, subscription=records.subscription, computer=computer, source=records.source)
 
     # What is too large ---------------------------------------------------------------------------------------------
 
