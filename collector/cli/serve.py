@@ -18,7 +18,7 @@ from collector.errors import OperatorError
 
 CYCLES: Final = (20_000, 20, 50)
 """When to look for reference cycles, in allocations; Python's own 700 are two looks at every batch of 100 events, for
-nothing: a batch leaves no cycle behind. Measured on the Kafka lane, that took a tenth to a fifth of the time."""
+nothing: a batch leaves no cycle behind. Measured on the Kafka lane, that took about a tenth of the time."""
 
 
 @click.command()

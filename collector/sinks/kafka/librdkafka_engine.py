@@ -1,4 +1,4 @@
-"""The engine for librdkafka (package confluent-kafka): the promise of ``engine`` at a fifth of the CPU.
+"""The engine for librdkafka (package confluent-kafka): the promise of ``engine`` at about a quarter of the CPU.
 
 The library has threads of its own, and none of them is Python's: ``produce`` only copies into its queue and
 ``poll(0)`` only hands out what is decided, so both belong to the event loop, in slices. A Python thread
@@ -40,7 +40,7 @@ CLOSED: Final = (Verdict.LATER, "the engine is not open")
 class _Delivery:
     """One call of ``deliver``: what was handed to the library, and what came back.
 
-    All rows share one callback, which counts: one for each row costs a fifth of the throughput. So a row is looked
+    All rows share one callback, which counts: one for each row would be an object for each. So a row is looked
     for when it fails, and who gives up knows that rows are undecided and not which.
     """
 

@@ -74,7 +74,7 @@ class KafkaSettings(SinkSettings):
 
     @property
     def engine_name(self) -> EngineName:
-        """Which engine these settings get: librdkafka costs a fifth of the CPU, but its wheel knows no GSSAPI."""
+        """Which engine these settings get: librdkafka takes a quarter of the CPU, but its wheel knows no GSSAPI."""
         if self.engine != "auto":
             return self.engine
         return "librdkafka" if self.sasl != "GSSAPI" and _installed("confluent_kafka") else "kafka-python"
