@@ -30,7 +30,7 @@ def demo(folder: Path, kafka: Kafka, elasticsearch: Elasticsearch, *more: str) -
 def test_every_event_of_the_demo_is_in_both_servers(
     tmp_path: Path, kafka: Kafka, elasticsearch: Elasticsearch, engine: str
 ) -> None:
-    """Issue 5, "Done when". The second run meets what the first one left in the servers and in its folder."""
+    """What the README shows. The second run meets what the first one left in the servers and in its folder."""
     for _ in range(2):
         verdict, printed = demo(tmp_path, kafka, elasticsearch, "--kafka-engine", engine)
 

@@ -1,7 +1,8 @@
 """A pretend cluster for ``wef setup``: it keeps templates and policies, and spells them its own way when asked.
 
 It keeps the promise of ``clients.Client``. What it does to bodies (numbers as texts, ``index.`` in front, defaults
-and dates of its own) was seen on Elasticsearch 8.19 and OpenSearch 2.19. ``streams`` and ``mappings`` are set by tests;
+and dates of its own) was seen on Elasticsearch 8.19 and OpenSearch 2.19; how ILM, ISM and the lifecycle of existing
+streams answer was not: it is written from their documentation. ``streams`` and ``mappings`` are set by tests;
 ``statuses`` make it refuse: path begins with -> status.
 """
 
