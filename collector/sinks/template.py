@@ -13,6 +13,8 @@ from functools import lru_cache
 from string import Formatter
 from typing import Final
 
+from collector.sinks.placeholders import placeholders
+
 FIELDS: Final = ("subscription", "computer", "source", "channel", "date")
 PER_EVENT: Final = frozenset({"computer", "channel"})
 """The fields that differ between the events of one batch."""
@@ -36,11 +38,11 @@ class PathTemplate:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.fields = frozenset(_fields(text))
+        self.fields = frozenset(placeholders(text, FIELDS))
         folder, _, last = text.rpartition("/")
         if not last.strip() or last in {".", ".."}:
             raise ValueError(f"{text!r} names a folder; end it with a file name such as {{date}}.jsonl")
-        if ".." in folder.split("/") and _fields(text[: text.rindex("..")]):
+        if ".." in folder.split("/") and placeholders(text[: text.rindex("..")], FIELDS):
             raise ValueError(f"{text!r} goes up with '..' after a placeholder; name the folder itself")
         self._segments = [(segment, _room(segment)) for segment in text.split("/")]
         self._path = lru_cache(maxsize=4096)(self._fill)
@@ -89,7 +91,7 @@ def _segment(text: str) -> str:
 
 def _room(segment: str) -> int:
     """Bytes for each name in a segment; 0 when it has none."""
-    names = _fields(segment)
+    names = placeholders(segment, FIELDS)
     if not names:
         return 0
     literal = sum(len(part.encode()) for part, *_ in Formatter().parse(segment))
@@ -99,19 +101,3 @@ def _room(segment: str) -> int:
             f"{segment!r} leaves {max(room, 0)} bytes for each name, {_SHORTEST} are needed; make it shorter"
         )
     return room
-
-
-def _fields(text: str) -> list[str]:
-    """The placeholders of a text. Raises ValueError for any but plain ``{name}`` of FIELDS."""
-    found: list[str] = []
-    try:
-        parsed = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ValueError(f"{text!r}: {error}; write {{{{ and }}}} for braces") from error
-    for _, name, specification, conversion in parsed:
-        if name is None:
-            continue
-        if name not in FIELDS or specification or conversion:
-            raise ValueError(f"there is no {{{name}}}; placeholders are {' '.join(f'{{{field}}}' for field in FIELDS)}")
-        found.append(name)
-    return found

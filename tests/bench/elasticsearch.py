@@ -14,8 +14,7 @@ import statistics
 import tempfile
 import time
 from array import array
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from collector.sinks.elasticsearch.asking import BULK, STREAMS_ONLY
 from collector.sinks.elasticsearch.clients import connect
 from collector.sinks.elasticsearch.settings import ElasticsearchSettings
 from collector.sinks.elasticsearch.sink import ElasticsearchSink
+from tests.bench.measure import Run, measured_here
 from tests.contracts.memory_store import MemoryStore
 from tests.events.made import NOON, RECEIVED, made, shown
 from tests.servers.elasticsearch import Elasticsearch
@@ -41,19 +41,6 @@ BATCH = 100
 """Events of one message, as Windows sends them under load."""
 GOAL = 0.70
 _runs = itertools.count(int(time.time()) % 10**6 * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """*records* in *seconds*; *cpu*: seconds of this process."""
-
-    records: int
-    seconds: float
-    cpu: float
-
-    @property
-    def rate(self) -> float:
-        return self.records / self.seconds
 
 
 def batches(count: int) -> list[Records]:
@@ -99,7 +86,7 @@ async def bare(settings: ElasticsearchSettings, count: int) -> Run:
     async def all_of_them() -> None:
         await asyncio.gather(*(send() for _ in range(settings.concurrency)))
 
-    found = await _measured(count, all_of_them)
+    found = await measured_here(count, all_of_them)
     await client.close()
     return found
 
@@ -135,17 +122,11 @@ async def lane(settings: ElasticsearchSettings, count: int, folder: Path) -> Run
     async def all_of_them() -> None:
         await asyncio.gather(*map(carry, found))
 
-    measured = await _measured(count, all_of_them)
+    measured = await measured_here(count, all_of_them)
     state = one.measure()
     assert (state.delivered, state.rejected, state.spool_bytes) == (count, 0, 0), state
     await one.drain(10)
     return measured
-
-
-async def _measured(count: int, work: Callable[[], Awaitable[None]]) -> Run:
-    begun, cpu = time.perf_counter(), time.process_time()
-    await work()
-    return Run(count, time.perf_counter() - begun, time.process_time() - cpu)
 
 
 async def compare(url: str, count: int, rounds: int) -> float:

@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +32,8 @@ from collector.sinks.elasticsearch.settings import ElasticsearchSettings
 from collector.sinks.kafka.settings import KafkaSettings
 from collector.sinks.table import SINKS
 from tests.bench.elasticsearch import STREAM, TEMPLATE
-from tests.bench.kafka import AT_ONCE, BATCH, Run, batches
+from tests.bench.kafka import AT_ONCE, BATCH, batches
+from tests.bench.measure import Run, measured_here
 from tests.contracts.memory_store import MemoryStore
 from tests.contracts.topic_log import make_topic
 from tests.servers.elasticsearch import Elasticsearch
@@ -59,9 +59,7 @@ async def carried(lanes: dict[str, SinkSettings], waiting: Sequence[Batch], fold
 
     await carry(waiting[0])  # connections and metadata
     count = (len(waiting) - 1) * BATCH
-    begun, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*map(carry, waiting[1:]))
-    run = Run(count, time.perf_counter() - begun, time.process_time() - cpu)
+    run = await measured_here(count, lambda: asyncio.gather(*map(carry, waiting[1:])))
     for one in opened:
         state = one.measure()
         assert (state.delivered, state.rejected, state.spool_bytes) == (count + BATCH, 0, 0), state

@@ -14,9 +14,7 @@ import functools
 import itertools
 import statistics
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ from collector.sinks.kafka.librdkafka_producer import configuration
 from collector.sinks.kafka.python_producer import make_producer
 from collector.sinks.kafka.settings import KafkaSettings
 from collector.sinks.kafka.sink import KafkaSink
+from tests.bench.measure import Run, measured, measured_here
 from tests.contracts.memory_store import MemoryStore
 from tests.contracts.topic_log import make_topic
 from tests.servers.kafka import Kafka
@@ -54,19 +53,6 @@ GOAL = 0.80
 SHARE = 3
 """A run of kafka-python takes a third of the records, so that runs last about as long."""
 _runs = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """*records* in *seconds*; *cpu*: seconds of this process."""
-
-    records: int
-    seconds: float
-    cpu: float
-
-    @property
-    def rate(self) -> float:
-        return self.records / self.seconds
 
 
 def batches(count: int) -> list[Batch]:
@@ -147,7 +133,7 @@ def bare_librdkafka(settings: KafkaSettings, messages: Sequence[Message], count:
             producer.poll(0.05)
 
     producer.list_topics(messages[0].topic, timeout=10)
-    run = _measured(count, work)
+    run = measured(count, work)
     producer.close()
     return run
 
@@ -164,15 +150,9 @@ def bare_python(settings: KafkaSettings, messages: Sequence[Message], count: int
             future.get(timeout=60)
 
     producer.partitions_for(messages[0].topic)
-    run = _measured(count, work)
+    run = measured(count, work)
     producer.close(5)
     return run
-
-
-def _measured(count: int, work: Callable[[], None]) -> Run:
-    begun, cpu = time.perf_counter(), time.process_time()
-    work()
-    return Run(count, time.perf_counter() - begun, time.process_time() - cpu)
 
 
 async def lane(settings: KafkaSettings, several: Sequence[Harvest], count: int, folder: Path) -> Run:
@@ -193,7 +173,7 @@ async def lane(settings: KafkaSettings, several: Sequence[Harvest], count: int, 
     async def work() -> None:
         await asyncio.gather(*map(carry, repeated(several, count // BATCH)))
 
-    run = await _measured_here(count, work)
+    run = await measured_here(count, work)
     state = one.measure()
     assert (state.delivered, state.rejected, state.spool_bytes) == (count + BATCH, 0, 0), state
     await one.drain(10)
@@ -208,12 +188,6 @@ async def _carried(router: Router, reaped: Harvest) -> None:
     receipt = Receipt()
     router.carry(reaped, receipt)
     await receipt.settled()
-
-
-async def _measured_here(count: int, work: Callable[[], Awaitable[None]]) -> Run:
-    begun, cpu = time.perf_counter(), time.process_time()
-    await work()
-    return Run(count, time.perf_counter() - begun, time.process_time() - cpu)
 
 
 def compare(brokers: str, count: int, rounds: int) -> float:

@@ -4,7 +4,7 @@ In every case a fleet logs without a pause while something is broken for OUTAGE 
 that was acknowledged is at every sink, nothing is invented, Elasticsearch has each event once, Kafka keeps each
 computer's order - and the sinks that nothing was done to never noticed.
 
-Outages are short here. With a minute each, as the numbers in the README are from::
+Outages are short here. With a minute each::
 
     WEF_TEST_OUTAGE=60 ./tests/run tests/end_to_end/test_fan_out.py
 """

@@ -87,7 +87,7 @@ def test_long_names_stay_apart() -> None:
         ("a/{host}", r"there is no \{host\}; placeholders are \{subscription\}"),
         ("a/{computer!r}", "placeholders are"),
         ("a/{computer.__class__}", "placeholders are"),
-        ("a/{computer", "for braces"),
+        ("a/{computer", "a placeholder is written"),
         ("a/{computer}/", "names a folder"),
         ("{computer}/../x", "goes up"),
         ("{computer}" * 9, "make it shorter"),

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from string import Formatter
 
 from collector.formats.placed import Place
 from collector.sinks.datasets import datasets, module_of
+from collector.sinks.placeholders import placeholders
 
 LONGEST = 255
 """Bytes of an index name that Elasticsearch accepts."""
@@ -25,13 +25,7 @@ _BY_SCHEME = re.compile(r"([a-z0-9_.]+)-\{dataset\}-\{namespace\}", re.ASCII)
 
 def checked_template(text: str) -> str:
     """*text*, when it can name data streams. Raises ``ValueError`` with a sentence."""
-    try:
-        parsed = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ValueError(f'"{text}": {error}') from error
-    for _, name, specification, conversion in parsed:
-        if name is not None and (name not in PLACEHOLDERS or specification or conversion):
-            raise ValueError(f'"{text}": there is no {{{name}}}; placeholders are {{dataset}} and {{namespace}}')
+    placeholders(text, PLACEHOLDERS)
     shown = text.format(dataset="x", namespace="x")
     if not _NAME.fullmatch(shown) or len(text) > LONGEST:
         raise ValueError(

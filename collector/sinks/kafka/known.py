@@ -6,12 +6,14 @@ Client libraries wait for an unknown topic as if the cluster were away (servers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, TypeVar
 
 from collector.clock import Clock
 from collector.sinks.base import SinkUnavailable
 from collector.sinks.kafka.engine import Engine, TopicTrouble, Verdict
+
+Value = TypeVar("Value")
 
 MOST: Final = 32_768
 """Topics that are remembered: more than one share names. A template with {computer} lets sources choose them."""
@@ -90,7 +92,7 @@ class KnownTopics:
         return f"topic {topic}: {reason}; wef setup kafka --apply makes what sinks.{self._sink} needs"
 
 
-def _remember(known: dict, more: dict) -> None:  # type: ignore[type-arg]
+def _remember(known: dict[str, Value], more: Mapping[str, Value]) -> None:
     """Add *more*, and forget everything when it gets too much."""
     if len(known) + len(more) > MOST:
         known.clear()

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from string import Formatter
 from typing import Final
 
+from collector.sinks.placeholders import placeholders
+
 FIELDS: Final = ("dataset", "channel", "subscription", "computer", "source")
 LONGEST: Final = 249
 """Characters of a topic's name that Kafka takes."""
@@ -32,7 +34,7 @@ class TopicTemplate:
 
     def __init__(self, text: str, dataset: Callable[[str], str] = str) -> None:
         self.text = text
-        self.fields = frozenset(_fields(text))
+        self.fields = frozenset(placeholders(text, FIELDS))
         literal = "".join(part for part, *_ in Formatter().parse(text))
         if not text or _UNSAFE.search(literal) or len(literal) > LONGEST:
             raise ValueError(
@@ -72,19 +74,3 @@ def _legal(topic: str) -> str:
         return topic
     digest = hashlib.blake2b(topic.encode(), digest_size=4).hexdigest()
     return f"{topic[: LONGEST - _DIGEST]}-{digest}"
-
-
-def _fields(text: str) -> list[str]:
-    """The placeholders of a text. Raises ValueError for any but plain ``{name}`` of FIELDS."""
-    try:
-        parsed = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ValueError(f'"{text}": {error}; a placeholder is written {{dataset}}') from error
-    found = []
-    for _, name, specification, conversion in parsed:
-        if name is None:
-            continue
-        if name not in FIELDS or specification or conversion:
-            raise ValueError(f"there is no {{{name}}}; placeholders are {' '.join(f'{{{field}}}' for field in FIELDS)}")
-        found.append(name)
-    return found
