@@ -125,7 +125,6 @@ class Collector:
     async def delivered(self, within: float) -> Sequence[str]:
         """Wait, at most *within* seconds, until the sinks have everything; the names of those that have not."""
         until = self._clock.monotonic() + within
-
         while (owing := [lane.name for lane in self._lanes if lane.owes]) and self._clock.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(SETTLING)
         return owing

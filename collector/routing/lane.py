@@ -369,7 +369,7 @@ class Lane:
                 await asyncio.wait(self._deliveries)
             if not self._working:
                 most = 1
-                await self._pause(max(backoff.pause(), self._retry_after, BLOCKED_PAUSE if self._blocked else 0))
+                await self._pause(self._rest(backoff))
             drained = await self._survive(self._drain_some(most))
             self._draining = bool(drained)
             if drained is None:
@@ -404,6 +404,10 @@ class Lane:
         if self._failing:
             self._failing = False
             telemetry.sink_recovered(self.name, drained)
+
+    def _rest(self, backoff: Backoff) -> float:
+        """Seconds until the sink may be asked again."""
+        return max(backoff.pause(), self._retry_after, BLOCKED_PAUSE if self._blocked else 0)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not into the shutdown."""

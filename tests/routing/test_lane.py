@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from collector import telemetry
 from collector.errors import Backpressure
 from collector.model import Records
+from collector.routing.backoff import Backoff
 from collector.routing.lane import Bounds
 from collector.routing.packing import footprint
 from collector.routing.receipt import Receipt
@@ -181,6 +182,53 @@ async def test_a_sink_that_needs_a_person_says_so_once_and_keeps_everything(tmp_
     alarms = [line for line in log if line["log_level"] == "error"]
     assert [line["event"] for line in alarms] == ["sink blocked, a person must act"]
     assert await spooled(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rest"),
+    [
+        (SinkUnavailable("away"), 1.0),
+        (SinkUnavailable("busy", retry_after=120), 120.0),
+        (SinkUnavailable("busy, it says, for a day", retry_after=86_400), 300.0),
+        (SinkUnavailable("a right is missing", blocked=True), 5.0),
+    ],
+)
+async def test_a_far_end_is_left_alone_for_as_long_as_it_asks(
+    tmp_path: Path, trouble: SinkUnavailable, rest: float
+) -> None:
+    """Retry-After is obeyed, but no stranger may silence a lane for a day; a locked door is not knocked at."""
+    async with Setting(tmp_path, ScriptedSink()) as setting:
+        setting.lane._heed(trouble)
+
+        assert setting.lane._rest(Backoff(1.0, 30.0, lambda: 0.0)) == rest
+
+
+async def test_a_lane_owes_until_the_sink_itself_has_everything(tmp_path: Path) -> None:
+    """The demonstration waits for this: acknowledged is what a spool has, and a spool cannot be searched."""
+    sink = ScriptedSink("hang")
+    async with Setting(tmp_path, sink) as setting:
+        owed = [setting.lane.owes]
+        await setting.offer(records("a")).settled()  # its spool has it
+        owed.append(setting.lane.owes)
+        sink.let_go()
+        await eventually(lambda: not setting.lane.owes)
+
+    assert owed == [False, True]
+
+    assert sink.taken == ["a"]
+
+
+async def test_a_stop_that_leaves_something_in_the_spool_is_no_recovery(tmp_path: Path) -> None:
+    """The last line of a log must not say that a sink has everything when two thirds wait for the next start."""
+    sink = ScriptedSink("down")
+    with capture_logs() as log:
+        async with Setting(tmp_path, sink, patience=LONG) as setting:
+            for name in "abc":
+                await setting.offer(records(name)).settled()
+
+    assert sink.taken == ["a"]
+    assert await spooled(tmp_path) == ["b", "c"]
+    assert "sink has everything again" not in [line["event"] for line in log]
 
 
 async def test_a_sink_that_was_not_asked_again_has_not_recovered(tmp_path: Path) -> None:
