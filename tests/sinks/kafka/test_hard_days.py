@@ -88,7 +88,7 @@ def read_all(bootstrap: str, topic: str) -> list[Any]:
     """All of *topic*. With kafka-python: librdkafka's consumer waits long for a leader that changed lately."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
     try:
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        places = [TopicPartition(topic, number) for number in partitions_of(consumer, topic)]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
         ends = consumer.end_offsets(places)
@@ -100,6 +100,16 @@ def read_all(bootstrap: str, topic: str) -> list[Any]:
         raise AssertionError(f"{topic} ends at {ends}, but only {len(log)} messages can be read")
     finally:
         consumer.close()
+
+
+def partitions_of(consumer: Any, topic: str) -> set[int]:
+    """A broker that came back just now may not know of *topic* yet; an empty answer is none."""
+    for _ in range(60):
+        found: set[int] | None = consumer.partitions_for_topic(topic)
+        if found:
+            return found
+        consumer.poll(timeout_ms=500)
+    raise AssertionError(f"no broker tells the partitions of {topic}")
 
 
 def administer(broker: Kafka, deed: Callable[[KafkaAdminClient], Any]) -> Any:
