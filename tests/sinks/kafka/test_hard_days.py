@@ -76,28 +76,36 @@ async def taken(sinks: dict[str, KafkaSink], events: Records) -> None:
 
 async def assert_in_order(bootstrap: str, topic: str, events: Sequence[Records]) -> None:
     """Each computer's *events* are a subsequence of the topic, and nothing is there that was not sent."""
-    log = await asyncio.to_thread(read_all, bootstrap, topic)
     sent = [(one.keys[row][1], one.record(row)) for one in events for row in range(len(one))]
-    assert {entry.value for entry in log} == {value for _, value in sent}
+    values = {value for _, value in sent}
+    log = await asyncio.to_thread(read_all, bootstrap, topic, values)
+    found = {entry.value for entry in log}
+    where = [(entry.partition, entry.offset) for entry in log]
+    assert found == values, f"{len(values - found)} absent, {len(found - values)} invented, in {len(log)}: {where}"
     for computer in {computer for computer, _ in sent}:
         stored = iter([entry.value for entry in log if entry.key == computer.encode()])
         assert all(any(value == one for one in stored) for key, value in sent if key == computer), (topic, computer)
 
 
-def read_all(bootstrap: str, topic: str) -> list[Any]:
-    """All of *topic*. With kafka-python: librdkafka's consumer waits long for a leader that changed lately."""
+def read_all(bootstrap: str, topic: str, wanted: set[bytes]) -> list[Any]:
+    """All of *topic*, and for a while longer when not all of *wanted* is in it: a leader that was elected lately
+    shows less than it has until its followers have asked it (the high watermark), and that passes.
+
+    With kafka-python: librdkafka's consumer waits long for a leader that changed lately.
+    """
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
     try:
         places = [TopicPartition(topic, number) for number in partitions_of(consumer, topic)]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
         log: list[Any] = []
         for _ in range(60):
-            if all(consumer.position(place) >= ends[place] for place in places):
-                return log
             log.extend(message for found in consumer.poll(timeout_ms=500).values() for message in found)
-        raise AssertionError(f"{topic} ends at {ends}, but only {len(log)} messages can be read")
+            ends = consumer.end_offsets(places)
+            read = all(consumer.position(place) >= ends[place] for place in places)
+            if read and wanted.issubset({message.value for message in log}):
+                break
+        return log
     finally:
         consumer.close()
 
