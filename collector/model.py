@@ -21,7 +21,9 @@ class Caller:
     for people and ``{source}``; *principal* is the identity as it was proven, its
     case kept; *names* is everything an audience glob may match besides key and
     name (SANs); *issuer* is the SHA-1 thumbprint, in lower-case hex, of the CA that
-    issued the client certificate (contract.md section 3).
+    issued the client certificate (contract.md section 3). *sids* are the security
+    identifiers of its account and groups (``S-1-5-21-...``), from the PAC of its Kerberos
+    ticket; None when there was no PAC.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Caller:
     address: str
     names: tuple[str, ...] = ()
     issuer: str | None = None
+    sids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

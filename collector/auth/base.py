@@ -8,9 +8,11 @@ Authentication belongs to the connection: what a mechanism learns is kept in the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from collector.model import Caller
+from collector.wsman.sealing import Seal
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -18,14 +20,20 @@ class Visitor:
     """One connection: where it came from, what TLS proved, and who it turned out to be.
 
     *certificate* is the client's leaf certificate in DER, already verified by the handshake,
-    or None. *caller* is set once a mechanism is satisfied; *notes* are a mechanism's own.
+    or None. *binding* is the channel binding of the certificate that we served (RFC 5929,
+    ``tls-server-end-point:...``), None without TLS. *caller* is set once a mechanism is satisfied,
+    *seal* with it where the mechanism has a session key, *until* is when its proof ends (None:
+    with the connection). *notes* are a mechanism's own.
     It must not refer to the transport: it lives in a weak-keyed table beside it.
     """
 
     address: str
     secure: bool
     certificate: bytes | None = None
+    binding: bytes | None = None
     caller: Caller | None = None
+    seal: Seal | None = None
+    until: datetime | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
 

@@ -21,7 +21,7 @@ from collector.config.units import Duration, Size
 Transport = Literal["http", "https"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 AnyMechanism = Literal["kerberos", "negotiate", "certificate", "none", "basic", "credssp"]
-BUILT = ("certificate", "none")
+BUILT = ("kerberos", "negotiate", "certificate", "none")
 """The mechanisms that this version can do; the others are known by name (contract.md 1)."""
 WSMAN_PORTS: dict[Transport, int] = {"http": 5985, "https": 5986}
 """Registered for WS-Management, and what Windows uses (protocol.md 2.1)."""
@@ -119,6 +119,12 @@ class ListenerSettings(Settings):
     client_ca: list[FilePath] = Field(default_factory=list)
     crl: list[FilePath] = Field(default_factory=list)
     keytab: FilePath | None = None
+    cbt_hardening: Literal["none", "relaxed", "strict"] = "relaxed"
+    """Channel binding of Kerberos inside TLS, by Windows' names (CbtHardeningLevel); relaxed is Windows' default."""
+    allow_rc4: bool = False
+    """Whether Kerberos sessions with RC4 keys are taken; RC4 has been broken for years."""
+    proxy_protocol: list[str] = Field(default_factory=list)
+    """Addresses and networks whose connections begin with a PROXY protocol header; nobody else's may."""
 
     @model_validator(mode="before")
     @classmethod
@@ -227,8 +233,9 @@ class Limits(Settings):
     """Windows holds one connection for each subscription: 10,000 sources x 2."""
     connections_per_address: Annotated[int, Field(ge=1)] = 5_000
     """A whole site may sit behind one address, but a quarter of all connections is the most that one may take."""
-    header_size: Annotated[Size, Field(ge=1024)] = 64 * 2**10
-    """Bytes of one header field. A Kerberos token with a large PAC has up to 48,000 bytes, a third more as base64."""
+    header_size: Annotated[Size, Field(ge=1024)] = 128 * 2**10
+    """Bytes of one header field. Windows' Kerberos tokens have up to 48,000 bytes (MaxTokenSize), other peers' up to
+    65,536, and a third more as base64."""
     header_time: Annotated[Duration, Field(gt=0)] = 20.0
     """From the connection to the first complete header; Windows sends it at once."""
     body_size: Annotated[Size, Field(ge=8192)] = 16 * 2**20
