@@ -19,6 +19,9 @@ from collector.sinks.kafka.topics import TopicTemplate
 
 OBJECT = "topic"
 LIMIT = "max.message.bytes"
+STAMP, BY_EVENT, ON_ARRIVAL = "message.timestamp.type", "CreateTime", "LogAppendTime"
+"""Retention goes by the records' timestamps. By the events' own times a broker deletes within minutes what a machine
+sends after a month in a drawer, and what a subscription reads of the past (seen with Kafka 4.3)."""
 FRAME = 1024
 """Bytes that a batch with one record adds to the record: 61 for the batch, some for lengths; rounded up."""
 FORWARDED_LOG = "forwardedevents"
@@ -102,6 +105,7 @@ def missing(name: str, settings: KafkaSettings) -> Found:
         body["replication_factor"] = setup.replication
     config = {**setup.topic_config(), **({LIMIT: str(_needed(settings))} if _unusual(settings) else {})}
     config.setdefault(CLEANUP, "delete")  # brokers can have another default
+    config.setdefault(STAMP, ON_ARRIVAL)
     body["config"] = config
     return Found(Finding(OBJECT, name, "missing"), Change("CREATE", name, body))
 
@@ -131,6 +135,13 @@ def _config_differences(topic: Topic, settings: KafkaSettings) -> Iterator[tuple
             CLEANUP,
             "delete",
             f"{CLEANUP} is {topic.config[CLEANUP]}: only the last event of each key would be kept, should be delete",
+        )
+    if STAMP not in owned and topic.config.get(STAMP) == BY_EVENT and topic.config.get("retention.ms") != "-1":
+        yield (
+            STAMP,
+            ON_ARRIVAL,
+            f"{STAMP} is {BY_EVENT}: events older than retention.ms would be deleted as soon as they come,"
+            f" should be {ON_ARRIVAL}",
         )
     limit, needed = topic.config.get(LIMIT, ""), _needed(settings)
     if limit.isdigit() and int(limit) < needed:

@@ -31,7 +31,9 @@ from kafka.protocol.admin.client_quotas import AlterClientQuotasRequest
 
 from collector.model import Records
 from collector.sinks.base import SinkUnavailable
+from collector.sinks.kafka.settings import KafkaSettings
 from collector.sinks.kafka.sink import KafkaSink
+from collector.sinks.kafka.wanted import missing
 from tests.conftest import absent
 from tests.contracts.topic_log import make_topic, read_log
 from tests.events.made import NOON, made, records
@@ -106,8 +108,6 @@ def read_all(bootstrap: str, topic: str, wanted: set[bytes]) -> list[Any]:
 
     With kafka-python: librdkafka's consumer waits long for a leader that changed lately.
     """
-    # from the earliest also when a broker that is not up to date yet takes an offset for out of range: from the
-    # latest, which is the default, half of the log would be skipped and look lost
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
     try:
         places = [TopicPartition(topic, number) for number in partitions_of(consumer, topic)]
@@ -397,6 +397,44 @@ def limit(broker: Kafka, client: str, rate: float) -> None:
     )
     request = AlterClientQuotasRequest(entries=[quota], validate_only=False)
     administer(broker, lambda admin: admin._manager.run(admin._manager.send, request))
+
+
+# Events of the past ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_comes_late_is_not_deleted_as_soon_as_it_comes(kafka_factory: Factory[Kafka]) -> None:
+    """Retention goes by timestamps: in a topic as brokers make it, what a laptop sends after its holidays is gone at
+    the broker's next look; in one as ``wef setup`` makes it, it stays.
+    """
+    week = {"log.retention.ms": "604800000"}
+    broker = kafka_factory({**week, "log.retention.check.interval.ms": "300", "log.initial.task.delay.ms": "300"})
+    change = missing("late-setup", KafkaSettings(type="kafka", brokers=[broker.bootstrap], topic="late-setup")).change
+    assert change is not None
+    assert change.body is not None
+    plain, ours = NewTopic("late-plain", 1, 1), NewTopic("late-setup", 1, 1, topic_configs=change.body["config"])
+    await asyncio.to_thread(administer, broker, lambda admin: admin.create_topics([plain, ours]))
+
+    for turn, topic in enumerate(("late-setup", "late-plain", "late-plain")):
+        async with opened(broker.bootstrap, topic=topic) as sink:
+            assert list(await sink.write(batch(0, 10))) == []
+        if topic == "late-plain":  # twice: between the two the broker has looked at every topic
+            await asyncio.to_thread(until_deleted, broker, topic, turn * 10)
+
+    assert len(await asyncio.to_thread(read_log, broker.bootstrap, "late-setup")) == 10
+
+
+def until_deleted(broker: Kafka, topic: str, first: int) -> None:
+    """Wait until the broker has deleted what is before the offset *first* of *topic*."""
+    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=None)
+    try:
+        place = TopicPartition(topic, 0)
+        for _ in range(240):
+            if consumer.beginning_offsets([place])[place] >= first:
+                return
+            consumer.poll(timeout_ms=250)
+    finally:
+        consumer.close()
+    raise AssertionError(f"{topic} still begins before {first}")
 
 
 # Topics that refuse everything -------------------------------------------------------------------------------------

@@ -121,6 +121,11 @@ def test_a_topic_without_peculiarities_is_right() -> None:
         ({"retention.ms": "1"}, {"setup": {"retention": "7d"}}, {"retention.ms": "604800000"}),
         ({}, {"setup": {"config": {"segment.bytes": "9"}}}, {"segment.bytes": "9"}),
         ({"min.insync.replicas": "1"}, {"setup": {"replication": 3}}, {"min.insync.replicas": "2"}),
+        (
+            {"message.timestamp.type": "CreateTime", "retention.ms": "604800000"},
+            {},
+            {"message.timestamp.type": "LogAppendTime"},
+        ),
     ],
 )
 def test_what_loses_or_refuses_records_is_different(
@@ -131,6 +136,24 @@ def test_what_loses_or_refuses_records_is_different(
 
     assert found.change is not None
     assert found.change.body == {"config": change}
+
+
+@pytest.mark.parametrize(
+    ("config", "setup"),
+    [
+        ({"message.timestamp.type": "LogAppendTime", "retention.ms": "604800000"}, {}),
+        ({"message.timestamp.type": "CreateTime", "retention.ms": "-1"}, {}),
+        (
+            {"message.timestamp.type": "CreateTime", "retention.ms": "604800000"},
+            {"config": {"message.timestamp.type": "CreateTime"}},
+        ),
+    ],
+)
+def test_the_events_own_times_are_right_where_nothing_old_is_lost_or_somebody_wants_them(
+    config: dict[str, str], setup: dict[str, Any]
+) -> None:
+    """Without retention by time there is nothing to delete; and an operator may know better."""
+    assert "different" not in states(judged(configured(config), settings(setup=setup)))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +191,12 @@ def test_a_topic_is_made_for_the_records_that_are_sent() -> None:
     assert change.body == {
         "partitions": 6,
         "replication_factor": 3,
-        "config": {"min.insync.replicas": "2", "max.message.bytes": "2098176", "cleanup.policy": "delete"},
+        "config": {
+            "min.insync.replicas": "2",
+            "max.message.bytes": "2098176",
+            "cleanup.policy": "delete",
+            "message.timestamp.type": "LogAppendTime",
+        },
     }
 
 
