@@ -224,7 +224,7 @@ class Collector:
             await listener.start()
 
     def _gate(self, settings: ListenerSettings) -> Gate:
-        return Gate([MECHANISMS[word](settings, self._clock) for word in settings.authentication or ()])
+        return Gate([MECHANISMS[word](settings, self._clock) for word in settings.authentication], self._clock)
 
     async def _start_monitoring(self) -> None:
         settings = self._settings.monitoring

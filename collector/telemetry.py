@@ -8,7 +8,7 @@ that an unauthenticated peer can choose.
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any, TextIO
 
 import structlog
@@ -63,7 +63,9 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     terminal = stream.isatty()
     as_json = style == "json" or (style == "auto" and not terminal)
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal)
+    renderer: Any = structlog.processors.JSONRenderer()
+    if not as_json:  # the default formatter shows local variables, and tokens and bodies are among them
+        renderer = structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             Ration(),
@@ -88,18 +90,28 @@ _batch_seconds = _histogram("wef_batch_seconds", "From the whole batch read to t
 _slow_envelopes = _counter("wef_envelopes_parsed_whole", "Events messages that could not be sliced")
 _flaws = _counter("wef_events_flawed", "Events that needed recovery, by kind of flaw", "kind")
 _dropped = _counter("wef_source_dropped_events", "Events that sources say they dropped (DroppedEvents)")
+_mismatches = _counter(
+    "wef_computer_mismatches",
+    "Events whose Computer does not fit their caller, by what became of them",
+    "subscription",
+    "outcome",
+)
 _untaken = _counter("wef_events_untaken", "Events that no sink takes; acknowledged all the same")
 _bookmarks_kept = _counter(
     "wef_bookmarks_kept", "Bookmarks offered by sources that did not replace a stored one", "reason"
 )
 _refused_connections = _counter(
-    "wef_connections_refused", "Connections closed at once because of a limit", "listener", "limit"
+    "wef_connections_refused",
+    "Connections closed at once, by the limit or the want that it was for",
+    "listener",
+    "limit",
 )
 _failed_handshakes = _counter("wef_handshakes_failed", "TLS handshakes that made no connection", "listener")
 _connections = _gauge("wef_connections", "Open connections, by listener", "listener")
 
 REFUSALS = frozenset({
-    "backpressure", "body", "deadline", "entitlement", "envelope", "method", "proof", "shutdown", "size", "unsupported",
+    "backpressure", "body", "computer", "deadline", "entitlement", "envelope", "method", "proof", "seal", "shutdown",
+    "size", "unsupported",
 })  # fmt: skip
 """Every value of the label ``reason`` of ``wef_refusals``."""
 
@@ -111,7 +123,12 @@ def message_received(kind: str) -> None:
 def request_refused(reason: str, address: str, text: str, *, source: str = "") -> None:
     """A request got no service. *reason* is one of REFUSALS; *text* never holds a body."""
     _refusals.labels(reason if reason in REFUSALS else "unsupported").inc()
-    _log.warning("refused", reason=reason, address=address, source=source, text=text[:300])
+    _log.warning("refused", reason=reason, address=address, source=source, text=text[:500])
+
+
+def pac_unreadable(principal: str, why: str) -> None:
+    """A caller is known and its groups are not: audiences that name groups will not take it."""
+    _log.warning("groups unreadable", principal=principal, text=why)
 
 
 def batch_received(events: int, sliced: bool) -> None:
@@ -129,6 +146,16 @@ def batch_acknowledged(source: str, subscription: str, events: int, seconds: flo
 def events_flawed(kind: str, count: int) -> None:
     """*kind* is one of normalize's flaw words."""
     _flaws.labels(kind).inc(count)
+
+
+def computers_mismatched(source: str, subscription: str, outcome: str, events: int, reason: str) -> None:
+    """*outcome* is tagged, quarantined or rejected; *reason* speaks of the first of these *events*."""
+    _mismatches.labels(subscription, outcome).inc(events)
+    if outcome != "rejected":  # a refusal, and logged as one
+        _log.warning(
+            "events do not fit their caller",
+            source=source, subscription=subscription, outcome=outcome, events=events, reason=reason,
+        )  # fmt: skip
 
 
 def events_untaken(count: int) -> None:
@@ -163,6 +190,11 @@ def incident(identifier: str, address: str, error: BaseException) -> None:
     _log.error("incident", incident=identifier, address=address, exc_info=error)
 
 
+def nothing_offered(source: str, address: str, reasons: Sequence[str]) -> None:
+    """A source asked what is wanted from it, and it is nothing. *reasons*: one for each subscription."""
+    _log.info("nothing offered", source=source, address=address, reasons=list(reasons[:5]), subscriptions=len(reasons))
+
+
 def offers_cut(source: str, sent: int, meant: int) -> None:
     """The source's own limits leave no room for all its subscriptions; it will drop the rest."""
     _log.error("not all subscriptions fit into the answer", source=source, sent=sent, meant=meant)
@@ -191,6 +223,12 @@ def loop_trouble(text: str, error: BaseException | None) -> None:
 def connection_refused(listener: str, address: str, limit: str) -> None:
     _refused_connections.labels(listener, limit).inc()
     _log.debug("connection refused", listener=listener, address=address, limit=limit)
+
+
+def proxy_header_refused(listener: str, address: str, reason: str) -> None:
+    """A proxy that we believe did not say for whom its connection is: its settings and ours differ."""
+    _refused_connections.labels(listener, "proxy_header").inc()
+    _log.warning("PROXY protocol header refused", listener=listener, address=address, reason=reason[:200])
 
 
 def connection_opened(listener: str) -> None:

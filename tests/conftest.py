@@ -21,7 +21,7 @@ def shared_data() -> Path:
 
 
 def absent(sentence: str) -> None:
-    """Skip with a sentence; under WEF_TEST_REQUIRE=all what is absent is a failure."""
+    """Skip a test or, at its top, a module with a sentence; under WEF_TEST_REQUIRE=all what is absent is a failure."""
     if os.environ.get("WEF_TEST_REQUIRE") == "all":
         pytest.fail(sentence, pytrace=False)
-    pytest.skip(sentence)
+    pytest.skip(sentence, allow_module_level=True)

@@ -15,7 +15,7 @@ from collector.model import Caller
 from collector.wsman.sealing import Seal
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Visitor:
     """One connection: where it came from, what TLS proved, and who it turned out to be.
 
@@ -24,7 +24,7 @@ class Visitor:
     ``tls-server-end-point:...``), None without TLS. *caller* is set once a mechanism is satisfied,
     *seal* with it where the mechanism has a session key, *until* is when its proof ends (None:
     with the connection). *notes* are a mechanism's own.
-    It must not refer to the transport: it lives in a weak-keyed table beside it.
+    It must not refer to the transport, which keeps it for as long as the connection lasts.
     """
 
     address: str
@@ -36,13 +36,23 @@ class Visitor:
     until: datetime | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Whatever was proven, and every handshake under way: from now on this is a stranger."""
+        self.caller = self.seal = self.until = None
+        self.notes.clear()
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The caller is known. *token* goes back in WWW-Authenticate where the mechanism has one."""
+    """The caller is known. *token* goes back in WWW-Authenticate where the mechanism has one.
+
+    *seal* and *until* become those of the ``Visitor``.
+    """
 
     caller: Caller
     token: str | None = None
+    seal: Seal | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,8 @@ Verdict = Admitted | Claimed | Refused | Continue
 class Mechanism(Protocol):
     """One way to prove who is calling.
 
-    *challenge* is its WWW-Authenticate value for a 401, None when it has none.
+    *challenge* is its WWW-Authenticate value for a 401 and the scheme that it answers in Authorization,
+    None when it has none.
     """
 
     @property

@@ -40,3 +40,40 @@ class Initiator(Protocol):
 
         None: nothing more to show. Raises ``NotAuthenticated``.
         """
+
+
+class Proving:
+    """The requests that come before the first body, for whoever moves them (any HTTP client)::
+
+        proving = Proving(initiator)
+        while (authorization := await to_thread(proving.next)) is not None:
+            response = await post(b"", {"Authorization": authorization})   # an empty body, the same connection
+            await to_thread(proving.take, response.status, response.headers.getall("WWW-Authenticate", []))
+        # established: bodies go sealed with initiator.seal, in clear where it is None
+
+    ``next`` and ``take`` raise ``NotAuthenticated``: close the connection. Give every later reply to ``take``
+    too: a 401 in mid-session means that the far end has lost the session. A mechanism that is established
+    from the start (certificate, none) asks for no empty request; what its ``initiator.first`` says is a
+    header for the first request with a body.
+    """
+
+    def __init__(self, initiator: Initiator) -> None:
+        self._initiator = initiator
+        self._asked = False
+        self._due: str | None = None
+
+    def next(self) -> str | None:
+        """The Authorization value of the next empty request; None: both sides know each other."""
+        if self._initiator.established:
+            return None
+        if not self._asked:
+            self._asked = True
+            self._due = self._initiator.first()
+        due, self._due = self._due, None
+        if due is None:
+            raise NotAuthenticated("there is nothing more to show, and the far end is not convinced")
+        return due
+
+    def take(self, status: int, challenges: Sequence[str]) -> None:
+        """The far end's reply: its status and every WWW-Authenticate value it carried."""
+        self._due = self._initiator.answer(status, challenges)

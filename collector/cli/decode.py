@@ -6,6 +6,7 @@ It reads one file and prints what it finds; it starts nothing and needs no setti
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 
+from collector.auth.wrap_tokens import wrap_token
 from collector.cli.output import json_option, print_json, printable
 from collector.errors import OperatorError
 from collector.wsman.bookmark import positions
@@ -21,11 +23,14 @@ from collector.wsman.messages import Delivery, EnumerateResponse, Fault, Identif
 from collector.wsman.payload import Payload, PayloadError, open_payload
 from collector.wsman.reader import read_envelope
 from collector.wsman.responses import read_response
+from collector.wsman.sealing import HEAD, Frame, SealError, read_frame
 
 BAD_DATA, INPUT_OUTPUT = 65, 74
 LIMIT = 256 << 20
 """Plain bytes: far above any envelope that a collector takes, and what a workstation can hold."""
 LINES, WIDTH = 5, 160
+_SEALED = re.compile(rb"--[ \t]?([^\r\n]{1,70})\r\n[ \t]*Content-Type:[ \t]*([!-~]{1,100})[ \t]*\r\n", re.IGNORECASE)
+"""The first two lines of a sealed body: a capture often lacks the header that names boundary and protocol."""
 
 
 @click.command()
@@ -34,14 +39,20 @@ LINES, WIDTH = 5, 160
 @click.option("--content-encoding", metavar="E", default=None, help='The HTTP header. Default: guessed; "" for none.')
 @json_option
 def command(file: Path, content_type: str, content_encoding: str | None, as_json: bool) -> None:
-    """Take a captured body apart: compression, charset, header, events. FILE may be -."""
+    """Take a captured body apart: seal, compression, charset, header, events. FILE may be -.
+
+    A sealed body is shown up to its seal: what is inside needs the key of its connection.
+    """
     body = _read(file)
+    sealed_as = content_type if content_type.lower().startswith("multipart/") else _guess_sealed(body)
     try:
-        payload = open_payload(
-            body, content_type, _guess(body) if content_encoding is None else content_encoding, LIMIT
-        )
-        layers = {"file": str(file), **_layers(body, payload), **_message(payload.text)}
-    except (PayloadError, EnvelopeError) as error:
+        if sealed_as:
+            layers = {"file": str(file), "size": len(body), **_sealed(read_frame(body, sealed_as))}
+        else:
+            encoding = _guess(body) if content_encoding is None else content_encoding
+            payload = open_payload(body, content_type, encoding, LIMIT)
+            layers = {"file": str(file), **_layers(body, payload), **_message(payload.text)}
+    except (PayloadError, SealError, EnvelopeError) as error:
         raise OperatorError(f"{file}: {error}", exit_code=BAD_DATA) from None
     if as_json:
         print_json(layers)
@@ -64,6 +75,30 @@ def _read(file: Path) -> bytes:
 def _guess(body: bytes) -> str:
     """SLDC streams begin with Reset 1 or 2, 13 bits that no text begins with ([ECMA-321] 8.2.1)."""
     return "SLDC" if len(body) > 5 and body[0] == 0xFF and 0xA8 <= body[1] <= 0xB7 else ""
+
+
+def _guess_sealed(body: bytes) -> str:
+    """The Content-Type that a sealed body came with; "" when it is none."""
+    found = _SEALED.match(body, 0, HEAD)
+    if found is None:
+        return ""
+    boundary, protocol = (part.decode("latin-1") for part in found.groups())
+    return f'multipart/encrypted;protocol="{protocol}";boundary="{boundary}"'
+
+
+def _sealed(frame: Frame) -> dict[str, Any]:
+    """Everything that can be known without the key."""
+    return {
+        "sealing": frame.style.protocol,
+        "indent": "tab" if frame.style.indent else None,
+        "blank": frame.style.blank,
+        "inner_type": frame.inner_type,
+        "announced_size": frame.length,
+        "header_size": len(frame.header),
+        "ciphertext_size": len(frame.sealed),
+        "token": _said(wrap_token(bytes(frame.header))),
+        "message": "sealed: the rest needs the session key of its connection",
+    }
 
 
 def _layers(body: bytes, payload: Payload) -> dict[str, Any]:

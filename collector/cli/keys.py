@@ -1,4 +1,4 @@
-"""What ``wef check`` finds about the certificates, keys, CAs and CRLs of a listener.
+"""What ``wef check`` finds about the certificates, keys, CAs, CRLs and keytabs of a listener.
 
 It asks the listener itself and the mechanisms first, so that it says what ``serve`` would
 say, and then looks at what they take silently: dates, names, and lists that cover nothing.
@@ -6,18 +6,22 @@ say, and then looks at what they take silently: dates, names, and lists that cov
 
 from __future__ import annotations
 
-import ipaddress
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
 from collector.auth.certificate import Authorities
+from collector.auth.keytab import read_keytab
+from collector.auth.mechanisms import MECHANISMS
+from collector.clock import ManualClock
 from collector.config.settings import ListenerSettings
+from collector.doctor.certificates import alternative_names, covers
+from collector.doctor.keytabs import look_at_keytab, names
 from collector.errors import OperatorError
-from collector.listener.server import tls_context
+from collector.listener.serving import tls_context
 
 SOON = timedelta(days=30)
 """A certificate that ends within a month is worth a word: renewals need a change window."""
@@ -25,8 +29,35 @@ SOON = timedelta(days=30)
 
 def key_problems(name: str, listener: ListenerSettings, now: datetime) -> tuple[list[str], list[str]]:
     """(problems, warnings) about the files of *listener*, as sentences. *now* is an aware time."""
-    if listener.transport != "https":
+    problems, warnings = _keytab_findings(name, listener, now)
+    if listener.transport == "https":
+        found = _tls_findings(name, listener, now)
+        problems, warnings = problems + found[0], warnings + found[1]
+    return problems, warnings
+
+
+def _keytab_findings(name: str, listener: ListenerSettings, now: datetime) -> tuple[list[str], list[str]]:
+    """What the mechanism says at a start, and then the names, rights and encryption that it takes silently."""
+    chosen = [word for word in listener.authentication if word in ("kerberos", "negotiate")]
+    if not chosen or listener.keytab is None:
         return [], []
+    try:
+        MECHANISMS[chosen[0]](listener, ManualClock(now))
+        entries = read_keytab(listener.keytab)
+        mode = listener.keytab.stat().st_mode
+    except OperatorError as error:
+        return [f"at listeners.{name}.keytab: {text}" for text in error.problems], []
+    subject = f"keytab {listener.keytab.name}"
+    findings = list(look_at_keytab(subject, entries, mode, allow_rc4=listener.allow_rc4))
+    if listener.hostname is not None:
+        findings += names(subject, entries, listener.hostname)
+    said = [(finding.severity, f"{finding.subject}: {finding.text}") for finding in findings]
+    return [text for severity, text in said if severity == "problem"], [
+        text for severity, text in said if severity == "warning"
+    ]
+
+
+def _tls_findings(name: str, listener: ListenerSettings, now: datetime) -> tuple[list[str], list[str]]:
     problems = list(_unreadable(name, listener))
     if problems:
         return problems, []
@@ -94,32 +125,14 @@ def _revocation_problems(authorities: Authorities, now: datetime) -> Iterator[st
 
 def _name_warnings(listener: ListenerSettings, certificate: x509.Certificate) -> Iterator[str]:
     """Windows compares the host in the policy with the certificate (RFC 6125)."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        known = [
-            *names.get_values_for_type(x509.DNSName),
-            *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
-        ]
-    except x509.ExtensionNotFound:
-        known = []
+    known = alternative_names(certificate)
     if not known:
         yield f"certificate {listener.certificate} has no subject alternative name; sources may refuse it."
-    elif listener.hostname is not None and not _covers(known, listener.hostname):
+    elif listener.hostname is not None and not covers(known, listener.hostname):
         yield (
             f"certificate {listener.certificate} is for {', '.join(known[:5])}, not for hostname"
             f" {listener.hostname}; sources that use that name will refuse it."
         )
-
-
-def _covers(known: Sequence[str], host: str) -> bool:
-    folded, wanted = [name.lower() for name in known], host.lower()
-    if wanted in folded:
-        return True
-    try:
-        ipaddress.ip_address(wanted)
-    except ValueError:
-        return f"*.{wanted.partition('.')[2]}" in folded  # a wildcard stands for the first label only
-    return False
 
 
 def _open_key(path: Path) -> Iterator[str]:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "setup": ("setup", "Make the topics or templates that the sinks need."),
     "normalize": ("normalize", "Turn event XML into documents."),
     "decode": ("decode", "Take a captured body apart, layer by layer."),
+    "doctor": ("doctor", "Why sources do not come: keytabs, certificates, listeners, error codes."),
     "gpo": ("gpo", "The group policy text for the Windows side."),
     "tls": ("tls", "Make a lab certificate authority with certificates."),
     "version": ("version", "Version, Python, kernel and engines."),

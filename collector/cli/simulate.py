@@ -20,8 +20,9 @@ from collector.cli.output import json_option, print_json, printable
 from collector.clock import SystemClock
 from collector.config.units import parse_duration
 from collector.simulate import fleet
+from collector.simulate.charset import CHARSETS
 from collector.simulate.ledger import Verdict
-from collector.simulate.wire import CHARSETS
+from collector.simulate.population import MECHANISMS
 
 
 def _seconds(value: str) -> float:
@@ -91,6 +92,21 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--cert", metavar="FILE", help="PEM: the sources' certificate; {source} is the source's name.")
 @click.option("--key", metavar="FILE", help="PEM: its key; {source} as above. Default: in the file of --cert.")
+@click.option(
+    "--mechanism",
+    type=click.Choice(MECHANISMS, case_sensitive=False),
+    help="How the sources prove who they are. Default: certificate with --cert, else none.",
+)
+@click.option(
+    "--keytab",
+    metavar="FILE",
+    help="Kerberos keys of the sources; {source} as above, or one file for all. Default: your own ticket (kinit).",
+)
+@click.option(
+    "--principal",
+    metavar="NAME",
+    help="Whose keys: {SOURCE} is the name up to its first dot in capitals. Default: {SOURCE}$, the machine account.",
+)
 @click.option(
     "--channel-default",
     default="Application",
@@ -172,7 +188,8 @@ def command(as_json: bool, **given: Any) -> int:  # fmt: skip
     crew = fleet.Fleet(options, SystemClock())
     if crew.shares_one_identity:
         click.echo(
-            "One certificate for several sources: the collector sees one source. Use {source} in --cert.", err=True
+            "One identity for several sources: the collector sees one source. Use {source} in --cert or --keytab.",
+            err=True,
         )
     verdict = asyncio.run(_run(crew, options.duration))
     for note in crew.notes:

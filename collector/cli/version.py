@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import re
 import sqlite3
 import ssl
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from pathlib import Path
 
 import click
 from lxml import etree
@@ -54,15 +57,34 @@ def engines() -> dict[str, str]:
         "libxml2": ".".join(str(part) for part in etree.LIBXML_VERSION),
         **{name: installed(name) for name in PACKAGES},
         "librdkafka": librdkafka(),
+        "gssapi": extra("gssapi"),
+        "krb5": kerberos_library(),
     }
 
 
 def librdkafka() -> str:
     """The version of the package that brings it, which has the same numbers; it is an extra."""
+    return extra("confluent-kafka")
+
+
+def extra(package: str) -> str:
+    """The version of a package that only an extra brings."""
     try:
-        return installed("confluent-kafka")
+        return installed(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def kerberos_library() -> str:
+    """The version of MIT's libkrb5, which the package gssapi takes from the distribution."""
+    try:
+        ctypes.CDLL("libkrb5.so.3")
+    except OSError:
+        return "not installed"
+    loaded = re.search(r"(/\S*/libkrb5\.so\.3\S*)", Path("/proc/self/maps").read_text())
+    # no function tells it; MIT marks its libraries with a text of this form
+    brand = re.search(rb"KRB5_BRAND: krb5-([\w.-]+)", Path(loaded[1]).read_bytes()) if loaded else None
+    return brand[1].decode() if brand else "of an unknown version"
 
 
 def engine_of(sink: SinkSettings) -> str:

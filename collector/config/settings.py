@@ -164,6 +164,7 @@ class ListenerSettings(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [*self._address_problems(), *self._mechanism_problems(), *self._file_problems()]
+        problems.extend(_proxy_problems(self.proxy_protocol))
         if problems:
             raise problems_error(problems)
         return self
@@ -193,6 +194,20 @@ class ListenerSettings(Settings):
             )
         if "certificate" in chosen and self.transport == "http":
             problems.append((at, '"certificate" needs transport = "https": plain HTTP shows no certificates.'))
+        return [*problems, *self._kerberos_problems()]
+
+    def _kerberos_problems(self) -> list[Problem]:
+        chosen = [word for word in self.authentication if word in ("kerberos", "negotiate")]
+        problems: list[Problem] = []
+        if chosen and self.keytab is None:
+            said = f'authentication by {chosen[0]} needs it: the keys of HTTP/<the name in the policy>, "http.keytab".'
+            problems.append((("keytab",), said))
+        if not chosen and self.keytab is not None:
+            said = 'nobody uses it; remove it, or add "kerberos" or "negotiate" to authentication.'
+            problems.append((("keytab",), said))
+        if self.cbt_hardening == "strict" and not (chosen and self.transport == "https"):
+            said = '"strict" binds Kerberos to TLS: it needs transport = "https" and "kerberos" or "negotiate".'
+            problems.append((("cbt_hardening",), said))
         return problems
 
     def _file_problems(self) -> list[Problem]:
@@ -212,6 +227,24 @@ class ListenerSettings(Settings):
                 if getattr(self, name)
             )
         return problems
+
+
+def _proxy_problems(written: list[str]) -> list[Problem]:
+    """What is no address or network of a proxy: whom we believe says for everybody who they are."""
+    problems: list[Problem] = []
+    for row, text in enumerate(written):
+        try:
+            found = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            wanted = 'write the proxy\'s address, such as "10.0.0.5", or a network, such as "10.1.0.0/16"'
+            problems.append((("proxy_protocol", row), f'"{text}" is no address and no network; {wanted}.'))
+            continue
+        if found.prefixlen == 0:
+            said = f'"{text}" is everybody, and anybody could say that he is somebody else; name the proxies.'
+            problems.append((("proxy_protocol", row), said))
+        elif "/" in text and str(found.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
+            problems.append((("proxy_protocol", row), f'"{text}" is no network but a host in one; write "{found}".'))
+    return problems
 
 
 def _is_address(text: str) -> bool:

@@ -15,6 +15,7 @@ from collector import telemetry
 from collector.clock import Clock
 from collector.delivery.bookmarks import is_marker
 from collector.delivery.receiver import Receiver
+from collector.delivery.spoofing import ComputerMismatch
 from collector.errors import Backpressure
 from collector.evidence.presence import Presences
 from collector.model import Batch, Caller, SubscriptionRef
@@ -153,7 +154,7 @@ class Exchange:
                 await self._receiver.save_position(batch, message.bookmark or "", deadline)
                 self._presences.heard(caller, subscription.id, now, version=reference.version)
             else:
-                accepted = await self._receiver.accept(batch, message.bookmark, deadline)
+                accepted = await self._receiver.accept(batch, message.bookmark, deadline, subscription.spoofing)
                 newest = datetime.fromtimestamp(accepted.newest / 1e9, UTC) if accepted.newest else None
                 self._presences.delivered(
                     caller, subscription.id, now, events=accepted.events, newest=newest, version=reference.version
@@ -161,6 +162,10 @@ class Exchange:
         except Backpressure as refusal:
             self._presences.refused(caller, subscription.id, now, f"503 {refusal.reason}: {refusal}")
             raise
+        except ComputerMismatch as error:
+            telemetry.request_refused("computer", caller.address, str(error), source=caller.name)
+            self._presences.refused(caller, subscription.id, now, str(error))
+            return Fault("w:DeliveryRefused")
         if message.dropped is not None:
             self._note_dropped(caller, subscription, now, message.dropped)
         telemetry.batch_acknowledged(
@@ -180,6 +185,8 @@ class Exchange:
             bookmark = self._store.bookmark(caller.key, subscription.id)
             notify_to = delivery_url(arrival.base, subscription)
             offers.append(make_offer(subscription, caller, notify_to, arrival.profile, bookmark))
+        if not offers:
+            telemetry.nothing_offered(caller.name, caller.address, self._subscriptions().why_nothing(caller))
         return self._fitting(offers, message, caller)
 
     def _fitting(self, offers: list[Offer], message: Enumerate, caller: Caller) -> Reply:

@@ -3,31 +3,39 @@
 A source forgets what we acknowledge. So we acknowledge a batch when every lane has put
 its share somewhere safe and the bookmark is on disk, in that order. Crash before the
 bookmark: the source sends again, and someone sees a duplicate. Crash after: nothing is
-lost. There is no order in which both can be avoided.
+lost. There is no order in which both can be avoided. What is quarantined is safe as a
+letter: on disk before the lanes are asked for the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import assert_never
 from weakref import WeakValueDictionary
 
 from collector import telemetry
 from collector.clock import Clock
+from collector.delivery import spoofing
 from collector.delivery.bookmarks import Keep, Replace, judge
 from collector.errors import Backpressure
 from collector.model import Batch, Bookmark
 from collector.normalize import Harvest, harvest
+from collector.routing.letters import quarantined
 from collector.routing.receipt import Receipt
 from collector.routing.router import Router
-from collector.store.base import Store
+from collector.store.base import Letter, Store
+from collector.subscriptions.subscription import Spoofing
 
 MOST_WAITING = 4096
 """Batches of one source and subscription held at a time. Windows sends one and waits, and one more for each time that
 it reconnects meanwhile; many machines that were given one certificate by mistake are one source to us. Their bytes
 are bounded elsewhere (``limits.bodies_size``); this bounds how long the last of them would wait for its turn."""
+
+TRUSTING = Spoofing()
+"""Every Computer is taken as it stands."""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -57,17 +65,19 @@ class Receiver:
         self._require_health = require_health
         self._turns: WeakValueDictionary[tuple[str, str], _Turns] = WeakValueDictionary()
 
-    async def accept(self, batch: Batch, bookmark: str | None, deadline: float) -> Accepted:
+    async def accept(
+        self, batch: Batch, bookmark: str | None, deadline: float, policy: Spoofing = TRUSTING
+    ) -> Accepted:
         """Return when *batch* is safe and its bookmark on disk; the caller may then acknowledge.
 
         *deadline* is in seconds from now. Raises ``Backpressure``: nothing was promised, the
         source keeps its events and sends the same batch again; whatever reached a sink by then
-        collapses by its event id.
+        collapses by its event id. Raises ``ComputerMismatch`` where *policy* takes nothing of it.
         """
         self._require_health()
         try:
             async with asyncio.timeout(deadline), self._turn(batch):
-                accepted = await self._make_safe(batch)
+                accepted = await self._make_safe(batch, policy)
                 if bookmark is not None:
                     await self._save(batch, bookmark)
         except TimeoutError as error:
@@ -99,15 +109,26 @@ class Receiver:
         finally:
             turns.held -= 1
 
-    async def _make_safe(self, batch: Batch) -> Accepted:
+    async def _make_safe(self, batch: Batch, policy: Spoofing) -> Accepted:
         if not batch.events:
             return Accepted(0, 0)
         reaped = harvest(batch)
         _report(reaped)
+        held = _misfits(reaped, policy)
+        if held:
+            await self._store.save_letters(self._letters(reaped, held))
         receipt = Receipt()
-        self._router.carry(reaped, receipt)
+        self._router.carry(reaped, receipt, held)
         await receipt.settled()
         return Accepted(len(reaped.ids), max((key[0] for key in reaped.keys), default=0))
+
+    def _letters(self, reaped: Harvest, held: Sequence[int]) -> list[Letter]:
+        """What each sink would have taken of the rows *held*, as letters to it: so they can be released."""
+        caller, letters = reaped.batch.caller, []
+        for sink, rows, records in self._router.withheld(reaped, held):
+            reasons = [spoofing.objection(caller, reaped.keys[row][1]) for row in rows]
+            letters += quarantined(sink, records, reasons, caller.key, [reaped.texts[row] for row in rows])
+        return letters
 
     async def _save(self, batch: Batch, offered: str) -> None:
         source, subscription = batch.caller.key, batch.subscription
@@ -119,6 +140,27 @@ class Receiver:
                 if went_back:
                     telemetry.bookmark_went_back(source, subscription.name, list(went_back))
                 await self._store.save_bookmark(source, subscription.id, Bookmark(offered, self._clock.now()))
+
+
+def _misfits(reaped: Harvest, policy: Spoofing) -> Sequence[int]:
+    """Mark what does not fit its caller; the rows that must not go on. Raises ``ComputerMismatch`` when none may."""
+    caller, subscription = reaped.batch.caller, reaped.batch.subscription.name
+    verdict = spoofing.judge(policy, caller, reaped.keys)
+    if verdict is None:
+        return ()
+    reason = spoofing.objection(caller, reaped.keys[verdict.rows[0]][1])
+    telemetry.computers_mismatched(caller.name, subscription, verdict.outcome, len(verdict.rows), reason)
+    match verdict:
+        case spoofing.Mark(rows):
+            reaped.tag(rows, spoofing.TAG)
+            return ()
+        case spoofing.Quarantine(rows):
+            reaped.tag(rows, spoofing.TAG)  # so that it is still seen when somebody lets them go on
+            return rows
+        case spoofing.Reject():
+            raise spoofing.ComputerMismatch(f"{reason}; subscription {subscription} takes no batch with such an event")
+        case _:
+            assert_never(verdict)
 
 
 def _report(reaped: Harvest) -> None:

@@ -12,18 +12,29 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from collector.auth.base import Visitor
+from collector.listener.addresses import plain_address
 from collector.listener.turnstile import Seat, Turnstile
 
 
 class Connection(RequestHandler):
-    """aiohttp's handler of one connection. *seat* is its place, when it already has one."""
+    """aiohttp's handler of one connection. *seat* is its place, when it already has one.
+
+    *visitor* is the door's: who it turned out to be. It lives and dies with the connection.
+    """
 
     def __init__(self, server: Server, seat: Seat | None, **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
         self._seat = seat
+        self.visitor: Visitor | None = None
         self._header_deadline: asyncio.TimerHandle | None = None
         self._serving = False
+
+    @property
+    def address(self) -> str:
+        """Who is at the other end, behind a proxy that we believe as well: the address that its place is for."""
+        return self._seat.address if self._seat is not None else ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._seat is None:
@@ -46,9 +57,11 @@ class Connection(RequestHandler):
             self._header_deadline.cancel()
             self._header_deadline = None
 
-    def end(self) -> None:
-        """The request is answered; the connection may be idle for long."""
+    def end(self, *, known: bool = True) -> None:
+        """The request is answered. The connection may be idle for long, but not that of who is not *known* yet."""
         self._serving = False
+        if not known:
+            self._expect_header()
 
     def interrupt(self, error: Exception) -> None:
         """Nothing more is read here: a body that is still under way ends with *error*."""
@@ -60,6 +73,7 @@ class Connection(RequestHandler):
         self.begin()
         if self._seat is not None:
             self._seat.leave()
+        self.visitor = None  # its session key goes now, not with the next collection of garbage
         super().connection_lost(exc)
 
     def _expect_header(self) -> None:
@@ -89,9 +103,9 @@ class Server(web.Server):
 
 
 def peer_address(transport: asyncio.BaseTransport) -> str:
-    """The peer's IP address, without port and without the zone of an IPv6 link; ``""`` when it is gone."""
+    """The IP address of the other end of *transport*, a proxy's perhaps, without port; ``""`` when it is gone."""
     peer = transport.get_extra_info("peername")
-    return str(peer[0]).partition("%")[0] if peer else ""
+    return plain_address(str(peer[0])) if peer else ""
 
 
 def abort(transport: asyncio.BaseTransport) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -23,17 +23,23 @@ from collector.auth.gate import Gate
 from collector.config.settings import Limits, ListenerSettings
 from collector.delivery.exchange import Arrival, Exchange
 from collector.errors import Backpressure, SourceError
+from collector.listener.addresses import plain_address
 from collector.listener.body import TOO_LARGE, BodyError, body_of
 from collector.listener.budget import Account, Budget
-from collector.listener.connection import peer_address
+from collector.listener.connection import Connection
+from collector.listener.serving import binding_of
 from collector.model import Caller
 from collector.wsman.messages import Delivery, Fault, Identify, Message, NoContent, Reply
 from collector.wsman.payload import Payload, PayloadError, close_payload, open_payload
 from collector.wsman.reader import EnvelopeError, read_envelope
+from collector.wsman.sealing import SealError
 from collector.wsman.writer import write_envelope
 
 ANONYMOUS_BODY = 65536
 """Bytes taken from a caller who is not known yet: an Identify has 200 (protocol.md 10.1)."""
+LEG_BODY = 65536
+"""Bytes of a body that are read and thrown away between two legs of a handshake, which keeps its connection: Windows
+sends none, others the envelope that comes again when they are known."""
 ANONYMOUS_PATH = "/wsman-anon/identify"  # [DSP0226] R11-6
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}")
 OK, NO_CONTENT, UNAUTHORIZED, NOT_ALLOWED, FAULT, UNAVAILABLE = 200, 204, 401, 405, 500, 503
@@ -73,12 +79,18 @@ class Door:
         self._exchange = exchange
         self._new_id = new_id
         self._budget = budget
-        self._visitors: WeakKeyDictionary[object, Visitor] = WeakKeyDictionary()
+        self._visitors: WeakSet[Visitor] = WeakSet()
 
     def renew(self, gate: Gate) -> None:
-        """Ask *gate* from now on, also about connections that are open: their certificates may be revoked."""
+        """Ask *gate* from now on, also about connections that are open: their certificates may be revoked.
+
+        Who has a session key keeps it. That proof hangs on no file of ours, and the source would go on sealing
+        with a key that we had thrown away.
+        """
         self._gate = gate
-        self._visitors = WeakKeyDictionary()
+        for visitor in self._visitors:
+            if visitor.seal is None:
+                visitor.caller = None
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Never raises but for a connection that is gone; our own faults get an incident id."""
@@ -88,6 +100,10 @@ class Door:
     async def _answer(self, talk: _Conversation) -> web.StreamResponse:
         try:
             return await self._serve(talk)
+        except SealError as error:
+            response = _refuse("size" if error.status == TOO_LARGE else "seal", talk, error)
+            talk.visitor.forget()  # the two ends no longer agree on what was sealed: nothing more counts here
+            return response
         except (BodyError, PayloadError) as error:
             return _refuse("size" if error.status == TOO_LARGE else "body", talk, error)
         except EnvelopeError as error:
@@ -95,8 +111,8 @@ class Door:
         except Backpressure as error:
             telemetry.request_refused("backpressure", talk.visitor.address, str(error), source=talk.source)
             response = web.Response(status=UNAVAILABLE)  # the source keeps its events and comes again
-            if not talk.request.content.is_eof():
-                response.force_close()
+            if not talk.request.content.is_eof() or (talk.visitor.seal is not None and talk.payload is None):
+                response.force_close()  # a sealed body that nobody opened leaves a gap in the sequence
             return response
         except ConnectionError:
             raise  # nobody is left to answer; Windows does this when group policy is applied again
@@ -107,12 +123,13 @@ class Door:
         request, visitor = talk.request, talk.visitor
         if request.method != "POST":
             return _refuse_method(visitor)
-        verdict = self._gate.admit(visitor, request.headers.get("Authorization", ""))
+        # two of them are one that nobody can read (RFC 9110 5.3): whoever is in front of us may have read the other
+        verdict = self._gate.admit(visitor, ", ".join(request.headers.getall("Authorization", ())))
         match verdict:
             case Admitted() | Claimed():
                 return await self._converse(talk, verdict)
             case Continue(challenge):
-                return _unauthorized([challenge])
+                return await self._ask_further(challenge, talk)
             case Refused(reason):
                 if request.path == ANONYMOUS_PATH or "WSMANIDENTIFY" in request.headers:
                     return await self._identify_anonymously(talk)
@@ -133,13 +150,30 @@ class Door:
         reply = await self._exchange.answer(message, caller, self._arrival(talk, message, caller))
         return self._respond(reply, talk)
 
+    async def _ask_further(self, challenge: str, talk: _Conversation) -> web.StreamResponse:
+        """One more leg on the same connection, so its body has to be out of the way."""
+        response = _unauthorized([challenge])
+        try:
+            await body_of(talk.request, LEG_BODY, self._limits.body_time, talk.account)
+        except BodyError:
+            response.force_close()
+        return response
+
     def _read(self, talk: _Conversation, body: bytes) -> Message:
-        headers = talk.request.headers
+        """What the body says. Where there is a session key and no TLS it has to be sealed.
+
+        Anybody between the two ends could write a clear one ([MS-WSMV] 3.1.4.1.29.1, AllowUnencrypted). It is
+        refused like a broken seal, with 400 and the end of the connection (contract.md 5, bad multipart): no
+        Windows sends one, so whoever did is no source.
+        """
+        headers, visitor = talk.request.headers, talk.visitor
         payload = open_payload(
             body,
             headers.get("Content-Type", ""),
             headers.get("Content-Encoding", ""),
             self._limits.decompressed_size,
+            visitor.seal,
+            clear=visitor.secure or visitor.seal is None,
         )
         talk.account.take(len(payload.text))  # the events are held as text until they are safe
         talk.payload = replace(payload, text="")  # how to spell the reply; the text itself may go
@@ -164,7 +198,7 @@ class Door:
             return web.Response(status=NO_CONTENT, headers=talk.headers)
         assert talk.payload is not None, "a reply is spelled like its request, so there was one"
         text = write_envelope(reply, message_id=self._new_id(), relates_to=talk.relates_to)
-        content_type, body = close_payload(text, talk.payload)
+        content_type, body = close_payload(text, talk.payload, talk.visitor.seal)
         status = FAULT if isinstance(reply, Fault) else OK  # 500 for Sender faults too: what Windows peers are used to
         return web.Response(status=status, body=body, headers={**talk.headers, "Content-Type": content_type})
 
@@ -200,24 +234,24 @@ class Door:
         """Host and port for NotifyTo: the settings, else what the source itself called us (contract.md 1)."""
         own = request.get_extra_info("sockname")
         named = _host_and_port(to) or _host_and_port(f"//{request.headers.get('Host', '')}")
-        host, port = named or (_bracketed(own[0]) if own else "localhost", None)
+        host, port = named or (_bracketed(plain_address(own[0])) if own else "localhost", None)
         own_port = int(own[1]) if own else self._settings.port
         return self._settings.hostname or host, self._settings.public_port or port or own_port
 
     def _visitor_of(self, request: web.BaseRequest) -> Visitor:
-        """The state of this connection (dependencies.md 3.3)."""
-        ssl_object = request.get_extra_info("ssl_object")
-        key = ssl_object or request.transport
-        if key is None:
+        """The state of this connection, which goes when the connection goes (dependencies.md 3.3)."""
+        connection, transport = request.protocol, request.transport
+        assert isinstance(connection, Connection)
+        if transport is None:
             raise ConnectionResetError("the source has hung up")
-        visitor = self._visitors.get(key)
-        if visitor is None:
+        if connection.visitor is None:
+            ssl_object = request.get_extra_info("ssl_object")
             certificate = ssl_object.getpeercert(True) if ssl_object is not None else None
-            visitor = Visitor(
-                peer_address(request.transport) if request.transport else "", ssl_object is not None, certificate
+            connection.visitor = Visitor(
+                connection.address, ssl_object is not None, certificate, binding_of(ssl_object)
             )
-            self._visitors[key] = visitor
-        return visitor
+            self._visitors.add(connection.visitor)
+        return connection.visitor
 
 
 def _caller_of(verdict: Admitted | Claimed, message: Message, visitor: Visitor) -> Caller:

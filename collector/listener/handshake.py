@@ -19,23 +19,30 @@ Context = Callable[[], ssl.SSLContext]
 
 
 class Handshake(asyncio.Protocol):
-    """Secures a connection and hands it over to HTTP. *make* gives the handler for a seat."""
+    """Secures a connection and hands it over to HTTP. *make* gives the handler for a seat; *seat*: it has one."""
 
     def __init__(
-        self, name: str, context: Context, turnstile: Turnstile, seconds: float, make: Callable[[Seat], Connection]
+        self,
+        name: str,
+        context: Context,
+        turnstile: Turnstile,
+        seconds: float,
+        make: Callable[[Seat], Connection],
+        seat: Seat | None = None,
     ) -> None:
         self._name = name
         self._context = context
         self._turnstile = turnstile
         self._seconds = seconds
         self._make = make
+        self._seat = seat
         self._early = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        seat = self._turnstile.enter(self._name, peer_address(transport))
+        seat = self._seat or self._turnstile.enter(self._name, peer_address(transport))
         if seat is None:
             abort(transport)
             return
@@ -57,7 +64,8 @@ class Handshake(asyncio.Protocol):
             )
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError and time-outs are OSErrors
             seat.leave()
-            telemetry.handshake_failed(self._name, seat.address, _reason(error))
+            if not (seat.checks and isinstance(error, ConnectionError)):  # a balancer's look is no news
+                telemetry.handshake_failed(self._name, seat.address, _reason(error))
             abort(transport)
             return
         if secured is None or self._lost:

@@ -6,8 +6,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -16,11 +14,13 @@ from collector import telemetry
 from collector.auth.gate import Gate
 from collector.config.settings import Limits, ListenerSettings
 from collector.errors import Backpressure, OperatorError
+from collector.listener.addresses import Networks
 from collector.listener.connection import Connection, Server
-from collector.listener.door import Door
-from collector.listener.frugal import be_frugal
+from collector.listener.door import UNAUTHORIZED, Door
 from collector.listener.handshake import Handshake
-from collector.listener.turnstile import Turnstile
+from collector.listener.preface import Preface
+from collector.listener.serving import tls_context
+from collector.listener.turnstile import Seat, Turnstile
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: after a restart every source comes back within seconds."""
@@ -40,6 +40,7 @@ class Listener:
         self._limits = limits
         self._door = door
         self._turnstile = turnstile
+        self._proxies = Networks(settings.proxy_protocol)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
         self._context: ssl.SSLContext | None = None
@@ -101,10 +102,12 @@ class Listener:
         connection.begin()
         if self._closing:
             _refuse_to_read(connection)
+        known = False
         try:
             response = await self._door.handle(request)
+            known = response.status != UNAUTHORIZED
         finally:
-            connection.end()
+            connection.end(known=known)
         response.headers["Server"] = "wef-collector"  # aiohttp would tell strangers its version and Python's
         return response
 
@@ -124,13 +127,19 @@ class Listener:
         self.addresses.append((address, port))
         telemetry.listening(self._name, address, port, self._settings.transport)
 
-    def _greet(self) -> asyncio.Protocol:
-        """What a new connection meets first: TLS, or HTTP at once."""
+    def _greet(self) -> asyncio.BaseProtocol:
+        """What a new connection meets first: what a proxy says of it, TLS, or HTTP at once."""
+        if not self._proxies:
+            return self._receive(None)
+        return Preface(self._name, self._proxies, self._turnstile, self._limits.header_time, self._receive)
+
+    def _receive(self, seat: Seat | None) -> asyncio.Protocol:
+        """TLS or HTTP for a connection, which may have its place already."""
         assert self._http is not None
         if self._context is None:
-            return self._http()
-        seconds = self._limits.handshake_time
-        return Handshake(self._name, self._current_context, self._turnstile, seconds, self._http.connection)
+            return self._http.connection(seat)
+        seconds, make = self._limits.handshake_time, self._http.connection
+        return Handshake(self._name, self._current_context, self._turnstile, seconds, make, seat)
 
     def _current_context(self) -> ssl.SSLContext:
         assert self._context is not None
@@ -150,39 +159,6 @@ def _bound(address: str, port: int) -> socket.socket:
         address = "0.0.0.0"  # noqa: S104 - what "*" asks for
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.create_server((address, port), family=family, backlog=BACKLOG)
-
-
-def tls_context(name: str, settings: ListenerSettings) -> ssl.SSLContext:
-    """TLS 1.2 and later, asking every client for its certificate. Raises ``OperatorError``.
-
-    The certificate is optional in the handshake so that a caller without one gets a 401 that
-    says why, and so that Identify can be answered; the gate lets nobody else in.
-    """
-    be_frugal()
-    assert settings.certificate is not None, "the settings demand a certificate for https"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])  # WinRM never speaks h2
-    try:
-        context.load_cert_chain(settings.certificate, settings.key)
-    except (OSError, ssl.SSLError) as error:
-        raise OperatorError(
-            f"listener {name}: certificate {settings.certificate} with key {settings.key} cannot be used: {error}."
-            " Both must be PEM, and belong together."
-        ) from error
-    if settings.client_ca:
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an issuing CA alone is trust enough
-        _trust(context, name, settings.client_ca)
-    return context
-
-
-def _trust(context: ssl.SSLContext, name: str, authorities: Sequence[Any]) -> None:
-    for path in authorities:
-        try:
-            context.load_verify_locations(path)
-        except (OSError, ssl.SSLError) as error:
-            raise OperatorError(f"listener {name}: client_ca {path} cannot be used: {error}.") from error
 
 
 def _quiet_logger() -> logging.Logger:

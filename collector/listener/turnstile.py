@@ -44,12 +44,16 @@ class Turnstile:
 
 @dataclass(slots=True)
 class Seat:
-    """One connection's place. Given back once, however often it is left."""
+    """One connection's place. Given back once, however often it is left.
+
+    *checks*: it is a proxy's own, which looks perhaps only whether somebody listens.
+    """
 
     turnstile: Turnstile
     listener: str
     address: str
     taken: bool = True
+    checks: bool = False
 
     def leave(self) -> None:
         if self.taken:

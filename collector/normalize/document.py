@@ -43,18 +43,22 @@ class Options:
 
 
 class Row(NamedTuple):
-    """One row of a harvest: what recovery made of the text, its head, its own time; None where there is none."""
+    """One row of a harvest: what recovery made of the text, its head, its own time; None where there is none.
+
+    *tags* are words that others want in the document.
+    """
 
     piece: Piece
     head: Head | None
     moment: Moment | None
+    tags: tuple[str, ...] = ()
 
 
 def document(row: Row, received: str, options: Options) -> dict[str, Any]:
     """The document of *row*; *received* (RFC 3339) stands in where the event has no time of its own."""
-    piece, head, moment = row
+    piece, head, moment, added = row
     fields = piece.fields
-    tags = ["forwarded", *(f"_{TAGS.get(flaw, flaw)}" for flaw in piece.flaws)]
+    tags = ["forwarded", *(f"_{TAGS.get(flaw, flaw)}" for flaw in piece.flaws), *added]
     if fields is None or head is None:
         return _error_document(piece, received, tags)
     winlog, event = _winlog(fields, head, moment, options), {**head.event}

@@ -76,6 +76,12 @@ class Harvest:
             self._rows = []
         return self._documents
 
+    def tag(self, rows: Sequence[int], word: str) -> None:
+        """Add *word* to the tags of these rows' documents; before anybody asks for one."""
+        assert self._documents is None, "documents are shared and never change"
+        for row in rows:
+            self._rows[row] = self._rows[row]._replace(tags=(*self._rows[row].tags, word))
+
     def _gather(self, piece: Piece) -> Row:
         """Fill the columns for one row, and add to its flaws what is wrong beyond its XML."""
         fields = piece.fields

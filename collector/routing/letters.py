@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from collector.model import Key, Records
 from collector.sinks.base import Rejection
@@ -17,7 +18,7 @@ def letters_of(sink: str, records: Records, rejections: Sequence[Rejection]) -> 
     """One letter for each rejection. The same event rejected again by the same sink has the same letter id."""
     return [
         Letter(
-            id=_letter_id(sink, records.ids[rejection.row]),
+            id=_digest(sink, records.ids[rejection.row]),
             sink=sink,
             reason=rejection.reason[:LONGEST_REASON],
             received=records.received,
@@ -32,6 +33,19 @@ def letters_of(sink: str, records: Records, rejections: Sequence[Rejection]) -> 
     ]
 
 
-def _letter_id(sink: str, event_id: str) -> str:
-    text = f"{sink}\0{event_id}".encode("utf-8", "surrogatepass")
+def quarantined(sink: str, records: Records, reasons: Sequence[str], source: str, texts: Sequence[str]) -> list[Letter]:
+    """One letter for each of *records*, which *sink* was not offered. *source* is its caller's key, *texts* its XML.
+
+    Its id is made of both as well: with the event's id alone, somebody who lies about Computer could put a letter of
+    his own in the place of a genuine one, or wash one lie away with the next.
+    """
+    letters = letters_of(sink, records, [Rejection(row, reason) for row, reason in enumerate(reasons)])
+    return [
+        replace(letter, id=_digest(sink, letter.event_id, source, text))
+        for letter, text in zip(letters, texts, strict=True)
+    ]
+
+
+def _digest(*parts: str) -> str:
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -43,7 +43,10 @@ class Certificates:
 
     def context(self, source: str) -> ssl.SSLContext | None:
         """The context for *source*, None for plain HTTP. Raises ``OperatorError`` naming a file that does not do."""
-        return self._load(_filled(self._certificate, source), _filled(self._key, source)) if self._tls else None
+        if not self._tls:
+            return None
+        certificate = filled(self._certificate, source) if self._certificate is not None else None
+        return self._load(certificate, filled(self._key, source) if self._key is not None else None)
 
     def names(self, made_up: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """(name, role) of each source: *made_up*, unless the certificates that are there have other names.
@@ -51,13 +54,9 @@ class Certificates:
         Raises ``OperatorError`` when there are not enough of them.
         """
         pattern = self._certificate
-        if (
-            pattern is None
-            or MARK not in pattern
-            or all(Path(_filled(pattern, name) or "").exists() for name, _ in made_up)
-        ):
+        if pattern is None or MARK not in pattern or all(Path(filled(pattern, name)).exists() for name, _ in made_up):
             return list(made_up)
-        found = _present(pattern)
+        found = present(pattern)
         if len(found) < len(made_up):
             raise OperatorError(
                 f"{pattern}: there are {len(found)} such files and {len(made_up)} sources; make more certificates "
@@ -66,7 +65,7 @@ class Certificates:
         return [(name, role) for name, (_, role) in zip(found, made_up, strict=False)]
 
 
-def _present(pattern: str) -> list[str]:
+def present(pattern: str) -> list[str]:
     """The names for which the file *pattern* exists, client2 before client10."""
     before, _, after = Path(pattern).name.partition(MARK)
     folder = Path(pattern).parent
@@ -80,5 +79,6 @@ def _present(pattern: str) -> list[str]:
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
-def _filled(pattern: str | None, source: str) -> str | None:
-    return pattern.replace(MARK, source) if pattern is not None else None
+def filled(pattern: str, source: str) -> str:
+    """*pattern* with the name of *source* in it."""
+    return pattern.replace(MARK, source)

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from collector.simulate.delivery import Delivery, Manner
+from collector.simulate.proof import Proof
 from collector.simulate.reading import Reading
-from collector.simulate.replies import Judgement, Offered, TryAgain, judge_enumerate
+from collector.simulate.replies import Judgement, Offered, Refused, TryAgain, Unproved, judge_enumerate
 from collector.simulate.source import Source
-from collector.simulate.wire import Unreachable, Wire
+from collector.simulate.wire import TurnedAway, Unproven, Unreachable, Wire
 from collector.wsman.requests import Speaker, write_end, write_enumerate
 
 FIRST_ATTEMPTS = 1.0
@@ -28,7 +29,7 @@ class Conversation:
 
     *context* is called when a connection is opened (a TLS context is dear, and most fleets share one).
     *heard* is called with every judgement, for whoever watches. *doors* bounds how many connections a
-    fleet opens at the same moment.
+    fleet opens at the same moment. *prove* makes the proof of a connection, where one is to be given.
     """
 
     source: Source
@@ -36,6 +37,7 @@ class Conversation:
     context: Callable[[], ssl.SSLContext | None]
     heard: Callable[[Source, Judgement], None]
     doors: asyncio.Semaphore
+    prove: Callable[[], Proof] | None = None
     _deliveries: dict[Reading, Delivery] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _hurried: bool = False
@@ -115,6 +117,10 @@ class Conversation:
         async with self.doors, self._wire(self.manner.url) as wire:
             try:
                 judgement = judge_enumerate(await wire.post(text), message_id)
+            except Unproven as error:
+                judgement = Unproved(str(error))
+            except TurnedAway as error:
+                judgement = Refused(str(error))
             except Unreachable as error:
                 judgement = TryAgain(str(error), answered=False)
             down = self.source.away and bool(self._deliveries)  # it went while it was asking
@@ -139,4 +145,4 @@ class Conversation:
                 delivery.flush()
 
     def _wire(self, url: str) -> Wire:
-        return Wire(url, self.manner.charset, self.context(), self.manner.timeout)
+        return Wire(url, self.manner.charset, self.context(), self.manner.timeout, self.prove)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from collector.clock import Clock
+from collector.simulate.charset import Charset
 from collector.simulate.reading import Beat, Parcel, Reading, Wait
 from collector.simulate.replies import Judgement, Refused, Taken, TryAgain, judge_delivery
 from collector.simulate.source import Source
-from collector.simulate.wire import Charset, NotConnected, Unreachable, Wire
+from collector.simulate.wire import NotConnected, Unreachable, Wire
 from collector.wsman.messages import Offer
 from collector.wsman.requests import (
     Speaker,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from collector.clock import Clock, SystemClock
 from collector.errors import OperatorError
 from collector.simulate.certificates import Certificates
+from collector.simulate.charset import Charset
 from collector.simulate.conversation import Conversation
 from collector.simulate.delivery import FAREWELL, Manner
 from collector.simulate.descriptors import make_room
@@ -24,9 +25,9 @@ from collector.simulate.happenings import Pace, unfold
 from collector.simulate.ledger import Verdict
 from collector.simulate.mishaps import Mishaps
 from collector.simulate.population import USAGE, FleetOptions, Population
-from collector.simulate.replies import Judgement, Offered, Refused, Taken, TryAgain
+from collector.simulate.principals import Principals
+from collector.simulate.replies import Judgement, Offered, Refused, Taken, TryAgain, Unproved
 from collector.simulate.source import Source
-from collector.simulate.wire import Charset
 
 __all__ = ["Fleet", "FleetOptions", "Progress", "run_fleet"]
 
@@ -83,7 +84,12 @@ class Fleet:
         self._clock = clock
         self._charset = Charset(options.charset)
         self._certificates = Certificates(options.ca, options.cert, options.key, tls=_is_https(options.url))
-        self._population = Population(options, self._certificates, self._charset, clock)
+        self._principals = (
+            Principals(options.url, options.mechanism, options.keytab, options.principal)
+            if options.mechanism is not None and options.shows_tickets
+            else None
+        )
+        self._population = Population(options, self._principals or self._certificates, self._charset, clock)
         self.sources = self._population.sources
         self._mishaps = Mishaps(options.reboots, options.crashes, options.seed)
         self._tick = TICK * max(1.0, len(self.sources) / LOOKS)
@@ -92,12 +98,13 @@ class Fleet:
         self._answered = False
         self._barred: set[str] = set()  # sources whose Enumerate was refused
         self._trouble = options.url
+        self._unproved = ""  # why a source has no ticket
         self._failing_since: float | None = None
 
     @property
     def shares_one_identity(self) -> bool:
-        """Several sources show one certificate: a collector cannot tell them apart."""
-        return self._certificates.shared and len(self.sources) > 1
+        """Several sources show one certificate or ticket: a collector cannot tell them apart."""
+        return (self._principals or self._certificates).shared and len(self.sources) > 1
 
     async def run(
         self, on_progress: Callable[[Progress], None] | None = None, stop: asyncio.Event | None = None
@@ -140,6 +147,8 @@ class Fleet:
             if count > subscribed:
                 subscribed, newest = count, now
             if not self._answered and now - began > patience:
+                if self._unproved:
+                    raise OperatorError(f"No source could get a ticket. {self._unproved.removesuffix('.')}.")
                 raise OperatorError(
                     f"The collector cannot be reached: {self._trouble}. Give the URL that it listens on, such as "
                     "https://wec.corp.example:5986/wsman/SubscriptionManager/WEC.",
@@ -229,8 +238,9 @@ class Fleet:
         )
         doors = asyncio.Semaphore(DOORS)
         context = self._certificates.context
+        prove = self._principals.prove if self._principals is not None else lambda _: None
         return [
-            Conversation(source, manner, partial(context, source.name), self._hear, doors)
+            Conversation(source, manner, partial(context, source.name), self._hear, doors, prove(source.name))
             for source in self.sources.values()
         ]
 
@@ -241,8 +251,10 @@ class Fleet:
             case TryAgain(reason, answered):
                 self._trouble = f"{source.name}: {reason}"
                 self._answered = self._answered or answered
-                if self._failing_since is None:
-                    self._failing_since = self._clock.monotonic()
+                self._fail()
+            case Unproved(reason):
+                self._trouble = self._unproved = f"{source.name}: {reason}"
+                self._fail()
             case Refused(reason):
                 self._answered = True
                 self._note(f"{source.name} was refused: {reason}.")
@@ -251,6 +263,10 @@ class Fleet:
                     source.ledger.refused += 1
             case Taken() | Offered():
                 self._answered = True
+
+    def _fail(self) -> None:
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < MOST_NOTES:

@@ -6,14 +6,15 @@ It makes them of the options; it talks to nobody and waits for nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from collector.clock import Clock
 from collector.errors import OperatorError
-from collector.simulate.certificates import Certificates
+from collector.simulate.charset import Charset
 from collector.simulate.delivery import target_of
 from collector.simulate.evtx_file import read_evtx
 from collector.simulate.feed import Fed, dealt, read_lines
@@ -21,11 +22,11 @@ from collector.simulate.generator import Machine, fleet_names
 from collector.simulate.happenings import Happening, from_file, happen, made_up
 from collector.simulate.log import EventLog
 from collector.simulate.source import Nature, Source
-from collector.simulate.wire import Charset
 from collector.wsman.messages import Offer
 from collector.wsman.requests import Speaker, write_events
 
 USAGE = 64
+MECHANISMS = ("none", "certificate", "kerberos", "negotiate")
 MACHINES = 10
 """Sources of a fleet for which nobody said how many."""
 RECORDS, FEWEST_RECORDS = 1_000_000, 1_000
@@ -37,7 +38,9 @@ GUID = f"uuid:{uuid.UUID(int=0)}"  # as long as every other
 class FleetOptions:
     """What ``wef simulate`` may be told (contract.md 6). Times in seconds, *rate* in events/s of the whole fleet.
 
-    *events* is a file for ``feed``, *evtx* one for ``evtx_file``; without either the sources make up their own.
+    *mechanism* is none, certificate, kerberos or negotiate (None: certificate with *cert*, else none); *keytab* and
+    *principal* are patterns for ``Principals``. *events* is a file for ``feed``, *evtx* one for ``evtx_file``; without
+    either the sources make up their own.
     *sources* None: each Computer of the file, or ten. *ca*, *cert* and *key* are PEM files, ``{source}`` in
     them is the source's name. *history* is how many events each source has logged before its first
     subscription. *log_size* is how many records a source's log holds when it makes them up (None: its part of
@@ -56,6 +59,9 @@ class FleetOptions:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    mechanism: str | None = None
+    keytab: str | None = None
+    principal: str | None = None
     channel_default: str = "Application"
     refresh: float = 60.0
     retry_interval: float | None = None
@@ -77,10 +83,33 @@ class FleetOptions:
             )
         if self.reads_file and self.oversized:
             raise OperatorError("--oversized is for made-up events; leave it out with a file.", exit_code=USAGE)
+        if self.mechanism == "certificate" and self.cert is None:
+            raise OperatorError("--mechanism certificate: there is no --cert; give the PEM file.", exit_code=USAGE)
+        if self.cert is not None and self.mechanism not in (None, "certificate"):
+            raise OperatorError(
+                f"--cert and --mechanism {self.mechanism}: a source has one identity; leave one of them out.",
+                exit_code=USAGE,
+            )
+        if not self.shows_tickets and (self.keytab or self.principal):
+            raise OperatorError(
+                "--keytab and --principal are for --mechanism kerberos or negotiate; give one of these.",
+                exit_code=USAGE,
+            )
+
+    @property
+    def shows_tickets(self) -> bool:
+        return self.mechanism in ("kerberos", "negotiate")
 
     @property
     def reads_file(self) -> bool:
         return self.events is not None or self.evtx is not None
+
+
+class Identities(Protocol):
+    """What the sources of a fleet show of themselves."""
+
+    def names(self, made_up: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(name, role) of each source: *made_up*, unless the files that are there have other names."""
 
 
 class Population:
@@ -89,7 +118,7 @@ class Population:
     Raises ``OperatorError`` as ``run_fleet`` says.
     """
 
-    def __init__(self, options: FleetOptions, certificates: Certificates, charset: Charset, clock: Clock) -> None:
+    def __init__(self, options: FleetOptions, identities: Identities, charset: Charset, clock: Clock) -> None:
         self.sources: dict[str, Source] = {}
         self._options = options
         self._charset = charset
@@ -97,9 +126,9 @@ class Population:
         self._machines: dict[str, Machine] = {}
         self._file: list[Fed] = []
         if options.reads_file:
-            self._read(certificates)
+            self._read(identities)
         else:
-            self._make_up(certificates)
+            self._make_up(identities)
 
     @property
     def total(self) -> int | None:
@@ -118,17 +147,17 @@ class Population:
             return from_file(self._file, logs)
         return made_up(self._machines, logs, self._clock)
 
-    def _make_up(self, certificates: Certificates) -> None:
+    def _make_up(self, identities: Identities) -> None:
         options = self._options
-        names = certificates.names(fleet_names(options.sources or MACHINES))
+        names = identities.names(fleet_names(options.sources or MACHINES))
         capacity = options.log_size or max(FEWEST_RECORDS, RECORDS // len(names))
         for name, role in names:
             self._machines[name.lower()] = Machine(name, role, options.seed, options.oversized)
             self._add(name, capacity)
 
-    def _read(self, certificates: Certificates) -> None:
+    def _read(self, identities: Identities) -> None:
         options = self._options
-        names = [name for name, _ in certificates.names(fleet_names(options.sources or 0))]
+        names = [name for name, _ in identities.names(fleet_names(options.sources or 0))]
         self._file = list(dealt(self._events(), names, options.channel_default))
         for name in names or [fed.source for fed in self._file]:
             self._add(name, None)

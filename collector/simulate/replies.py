@@ -48,7 +48,14 @@ class Refused:
     reason: str
 
 
-Judgement = Taken | Offered | TryAgain | Refused
+@dataclass(frozen=True, slots=True)
+class Unproved:
+    """Nothing was asked, because we could not get a ticket to show: the trouble is ours, and may pass."""
+
+    reason: str
+
+
+Judgement = Unproved | Taken | Offered | TryAgain | Refused
 
 
 def judge_enumerate(answer: Answer, message_id: str) -> Offered | TryAgain | Refused:
@@ -67,7 +74,7 @@ def judge_delivery(answer: Answer, message_id: str) -> Taken | TryAgain | Refuse
     return judgement
 
 
-def _judge(answer: Answer, message_id: str) -> Judgement:
+def _judge(answer: Answer, message_id: str) -> Taken | Offered | TryAgain | Refused:
     if answer.status in _TEMPORARY_STATUS:
         return TryAgain(f"HTTP {answer.status}")
     if not answer.text.strip():

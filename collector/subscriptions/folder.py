@@ -6,16 +6,17 @@ folder: half a set would silently stop the other half at every source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from collector.errors import OperatorError, SourceError
 from collector.model import Caller
 from collector.query.query_list import parse_query_list, warnings
-from collector.subscriptions.audience import meant_for
+from collector.subscriptions.audience import meant_for, why_not
 from collector.subscriptions.problems import FileProblems
 from collector.subscriptions.revision import revision_of_file, revision_of_folder
+from collector.subscriptions.sddl import parse_sddl
 from collector.subscriptions.subscription import Subscription
 from collector.subscriptions.toml_file import decoded, read_toml
 from collector.subscriptions.wecutil_file import read_wecutil
@@ -48,11 +49,15 @@ class SubscriptionSet:
 
     def offered_to(self, caller: Caller) -> list[Subscription]:
         """What *caller* is shown when it enumerates, in the order of the files."""
-        return [
-            subscription
-            for subscription in self.all
-            if subscription.enabled and subscription.type == "source-initiated" and meant_for(subscription, caller)
-        ]
+        return [subscription for subscription in self._open() if meant_for(subscription, caller)]
+
+    def why_nothing(self, caller: Caller) -> list[str]:
+        """Why nothing is offered to *caller*: a sentence for each subscription that others may have."""
+        return [f"{subscription.name}: {why_not(subscription, caller)}" for subscription in self._open()]
+
+    def _open(self) -> Iterator[Subscription]:
+        """Those that sources may ask for."""
+        return (entry for entry in self.all if entry.enabled and entry.type == "source-initiated")
 
     def require_entitled(self, identifier: str, caller: Caller) -> Subscription:
         """The subscription that *caller* may deliver to. Raises ``NotEntitled``."""
@@ -63,8 +68,8 @@ class SubscriptionSet:
             raise NotEntitled(f"subscription {subscription.name} is disabled")
         if subscription.type != "source-initiated":
             raise NotEntitled(f"subscription {subscription.name} is of type {subscription.type}; nobody pushes to it")
-        if not meant_for(subscription, caller):
-            raise NotEntitled(f"subscription {subscription.name} is not meant for {caller.name}")
+        if reason := why_not(subscription, caller):
+            raise NotEntitled(f"subscription {subscription.name} is not meant for {caller.name}: {reason}")
         return subscription
 
 
@@ -152,10 +157,10 @@ def _warnings(path: Path, loaded: Sequence[Subscription]) -> list[str]:
         for subscription in loaded
         if subscription.enabled and subscription.type != "source-initiated"
     )
-    sddl = [subscription.name for subscription in loaded if subscription.enabled and subscription.sddl]
-    if sddl:
-        found.append(
-            f"AllowedSourceDomainComputers (SDDL) is kept and not evaluated: {', '.join(sddl[:5])}"
-            f"{f' and {len(sddl) - 5} more' if len(sddl) > 5 else ''}. Say who may have them in [audience]."
-        )
+    found.extend(
+        f"{subscription.origin}: its sddl: {note}."
+        for subscription in loaded
+        if subscription.enabled and subscription.sddl
+        for note in parse_sddl(subscription.sddl).notes
+    )
     return found

@@ -30,14 +30,28 @@ class Audience:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoofing:
+    """What becomes of an event whose Computer does not fit its caller: nothing in the protocol binds the two.
+
+    *policy* is ``off``, ``tag``, ``quarantine`` or ``reject``. *relays* are globs as in an audience: callers
+    that may send other machines' events. *domains* are DNS suffixes in lower case that fit besides the caller's own.
+    """
+
+    policy: str = "off"
+    relays: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """What is collected, how, and from whom.
 
     *id* is a UUID in lower case. *query* is the QueryList as XML text, comments removed, in
     no namespace. *origin* is the file it came from, *revision* the revision of contract.md
-    section 2. *issuers* (SHA-1 thumbprints in lower-case hex): callers with a certificate must have
-    one of them. *sddl* is kept from wecutil files until something evaluates it. *sources* and
-    *credentials* belong to pull and push and are kept for them.
+    section 2. Callers with a certificate must have one of *issuers* (SHA-1 thumbprints in lower-case hex)
+    and be in *certificates*; *sddl*, which has been parsed once when it stands here, is for domain
+    members; *audience* is for everybody. *sources* and *credentials* belong to pull and push and are
+    kept for them.
     """
 
     name: str
@@ -54,8 +68,10 @@ class Subscription:
     expires: str | None = None
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     audience: Audience = field(default_factory=Audience)
+    spoofing: Spoofing = field(default_factory=Spoofing)
     sddl: str | None = None
     issuers: tuple[str, ...] = ()
+    certificates: Audience = field(default_factory=Audience)
     sources: tuple[str, ...] = ()
     credentials: str | None = None
     revision: str = ""

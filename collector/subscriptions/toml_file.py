@@ -16,7 +16,8 @@ from collector.config.settings import Settings
 from collector.config.units import Duration, Size
 from collector.query.query_list import QueryList, QueryProblems, parse_query_list, query_list_of
 from collector.subscriptions.problems import FileProblems
-from collector.subscriptions.subscription import Audience, DeliverySettings, Subscription
+from collector.subscriptions.sddl import SddlError, parse_sddl
+from collector.subscriptions.subscription import Audience, DeliverySettings, Spoofing, Subscription
 
 NAMESPACE = UUID("290c0a3f-735d-45b4-8d64-9443d36df9bc")
 """The namespace of the ids made of names. It must never change: with another id every source starts anew."""
@@ -27,6 +28,7 @@ DEFAULT_LOCALE = "en-US"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Channel = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Glob = Annotated[str, Field(min_length=1)]
+_DOMAIN = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*", re.ASCII)
 
 
 class ClauseTable(Settings):
@@ -54,10 +56,30 @@ class DeliveryTable(Settings):
 
 
 class AudienceTable(Settings):
-    """``[audience]``"""
+    """``[audience]`` for everybody, ``[certificates]`` for callers with a certificate."""
 
     allow: list[Glob] = Field(default_factory=list)
     deny: list[Glob] = Field(default_factory=list)
+
+
+class SpoofingTable(Settings):
+    """``[spoofing]``"""
+
+    policy: Literal["off", "tag", "quarantine", "reject"] = "off"
+    relays: list[Glob] = Field(default_factory=list)
+    domains: list[str] = Field(default_factory=list)
+
+    @field_validator("domains")
+    @classmethod
+    def _suffixes(cls, value: list[str]) -> list[str]:
+        wrong = [
+            ((row,), f'"{domain}" is no DNS domain; write it bare, such as "corp.example": no star, no dot in front.')
+            for row, domain in enumerate(value)
+            if not _DOMAIN.fullmatch(domain)
+        ]
+        if wrong:
+            raise problems_error(wrong)
+        return [domain.lower() for domain in value]
 
 
 class SourcesFile(Settings):
@@ -81,6 +103,8 @@ class SubscriptionFile(Settings):
     compression: Literal["none", "sldc"] = "none"
     delivery: DeliveryTable = Field(default_factory=DeliveryTable)
     audience: AudienceTable = Field(default_factory=AudienceTable)
+    certificates: AudienceTable = Field(default_factory=AudienceTable)
+    spoofing: SpoofingTable = Field(default_factory=SpoofingTable)
     select: list[ClauseTable] = Field(default_factory=list)
     suppress: list[ClauseTable] = Field(default_factory=list)
     query: str | None = None
@@ -101,6 +125,16 @@ class SubscriptionFile(Settings):
                 "no UUID",
                 {"problems": [((), f'"{value}" is no UUID; write one such as "{uuid5(NAMESPACE, "example")}".')]},
             ) from error
+
+    @field_validator("sddl")
+    @classmethod
+    def _descriptor(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                parse_sddl(value)
+        except SddlError as error:
+            raise problems_error([((), str(error))]) from error
+        return value
 
     @field_validator("issuers")
     @classmethod
@@ -162,11 +196,13 @@ def read_toml(text: str) -> Subscription:
         compression=file.compression,
         delivery=DeliverySettings(**file.delivery.model_dump()),
         audience=Audience(tuple(file.audience.allow), tuple(file.audience.deny)),
+        spoofing=Spoofing(file.spoofing.policy, tuple(file.spoofing.relays), tuple(file.spoofing.domains)),
         sources=tuple(file.sources) if isinstance(file.sources, list) else (f"file:{file.sources.file}",),
         credentials=file.credentials,
         expires=file.expires,
         sddl=file.sddl,
         issuers=tuple(file.issuers),
+        certificates=Audience(tuple(file.certificates.allow), tuple(file.certificates.deny)),
     )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from uuid import uuid5
 
-from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Subscription
+from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Spoofing, Subscription
 from collector.subscriptions.toml_file import NAMESPACE
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
@@ -31,7 +31,9 @@ def toml_text(imported: Imported, origin: str) -> str:
         f"query = {_long_text(imported.query)}",
         "",
         *_delivery(subscription.delivery),
-        *_audience(subscription.audience),
+        *_audience("audience", subscription.audience),
+        *_audience("certificates", subscription.certificates),
+        *_spoofing(subscription.spoofing),
     ]
     return "\n".join(lines) + "\n"
 
@@ -55,7 +57,7 @@ def _settings(it: Subscription) -> Iterator[str]:
     if it.expires is not None:
         yield f"expires = {text(it.expires)}"
     if it.sddl is not None:
-        yield f"sddl = {text(it.sddl)}  # kept, not evaluated: say in [audience] who may have it"
+        yield f"sddl = {text(it.sddl)}"
     if it.issuers:
         yield f"issuers = {_list(it.issuers)}"
 
@@ -74,13 +76,24 @@ def _delivery(it: DeliverySettings) -> Iterator[str]:
         yield f"retries = {it.retries}"
 
 
-def _audience(it: Audience) -> Iterator[str]:
+def _audience(name: str, it: Audience) -> Iterator[str]:
     if it.allow or it.deny:
         yield ""
-        yield "[audience]"
+        yield f"[{name}]"
         yield f"allow = {_list(it.allow)}"
         if it.deny:
             yield f"deny = {_list(it.deny)}"
+
+
+def _spoofing(it: Spoofing) -> Iterator[str]:
+    if it != Spoofing():
+        yield ""
+        yield "[spoofing]"
+        yield f"policy = {text(it.policy)}"
+        if it.relays:
+            yield f"relays = {_list(it.relays)}"
+        if it.domains:
+            yield f"domains = {_list(it.domains)}"
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ milliseconds (protocol.md 12.4-12.7). It opens nothing: bytes in, value out.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid5
@@ -17,6 +17,7 @@ from lxml.etree import _Element as Element
 
 from collector.query.query_list import QueryProblems, line_of, parse_query_list, placed
 from collector.subscriptions.problems import FileProblems
+from collector.subscriptions.sddl import SddlError, parse_sddl
 from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Subscription
 from collector.subscriptions.toml_file import DEFAULT_LOCALE, NAMESPACE, thumbprint_of
 from collector.wsman.xml import XmlError
@@ -91,6 +92,16 @@ class _Reader:
             found.extend(text_of(child) for child in ([] if parent is None else parent.findall(f"{{*}}{name}")))
         return tuple(text for text in found if text)
 
+    def descriptor(self, path: str) -> str | None:
+        """The security descriptor at *path*; None for none."""
+        text = self.text(path)
+        try:
+            if text:
+                parse_sddl(text)
+        except SddlError as error:
+            self._wrong(self.find(path), f"in {path}, {error}")
+        return text or None
+
     def _wrong(self, element: Element | None, sentence: str) -> None:
         self.problems.append((None if element is None else line_of(element), sentence))
 
@@ -108,7 +119,7 @@ def read_wecutil_to_import(content: bytes) -> Imported:
     if subscription.type == "source-initiated":  # then EventSources mean nothing
         subscription = replace(subscription, sources=())
     notes = [f"Not carried over: {', '.join(left)}."] if (left := _left_out(reader, subscription)) else []
-    return Imported(subscription, _written_query(reader).strip(), tuple(notes))
+    return Imported(subscription, _written_query(reader).strip(), (*notes, *_difference(subscription)))
 
 
 def _opened(content: bytes) -> tuple[_Reader, str]:
@@ -160,14 +171,14 @@ def _subscription(reader: _Reader, query: str) -> Subscription:
         read_existing_events=reader.word("ReadExistingEvents", _TRUTHS, False),
         expires=reader.text("Expires") or None,
         delivery=_delivery(reader, mode, kind),
-        audience=Audience(
-            reader.texts(f"{allowed}/AllowedSubjectList/Subject"), reader.texts(f"{allowed}/DeniedSubjectList/Subject")
-        ),
-        sddl=reader.text("AllowedSourceDomainComputers") or None,
+        sddl=reader.descriptor("AllowedSourceDomainComputers"),
         # the prose of the documentation says IssuerCAList, real files AllowedIssuerCAList (subscriptions.md 2)
         issuers=tuple(
             thumbprint_of(issuer)
             for issuer in reader.texts(f"{allowed}/AllowedIssuerCAList/IssuerCA", f"{allowed}/IssuerCAList/IssuerCA")
+        ),
+        certificates=Audience(
+            reader.texts(f"{allowed}/AllowedSubjectList/Subject"), reader.texts(f"{allowed}/DeniedSubjectList/Subject")
         ),
         sources=_sources(reader),
     )
@@ -192,6 +203,17 @@ def _delivery(reader: _Reader, mode: str, kind: str) -> DeliverySettings:
         max_latency=latency if given_latency is None else given_latency / 1000,
         heartbeat=heartbeat if given_heartbeat is None else given_heartbeat / 1000,
         max_items=items,
+    )
+
+
+def _difference(subscription: Subscription) -> Iterator[str]:
+    """What Windows makes of a file that says nothing about domain members, and we do not (protocol.md 12.4)."""
+    if subscription.type != "source-initiated" or subscription.sddl is not None:
+        return
+    meant = "none of them" if subscription.issuers or subscription.certificates != Audience() else "Domain Computers"
+    yield (
+        f"It has no AllowedSourceDomainComputers. Of domain members, Windows lets {meant} have it then; here all may"
+        ' that [audience] allows. sddl = "D:(A;;GA;;;DC)" means Domain Computers, sddl = "D:" none.'
     )
 
 

@@ -1,8 +1,7 @@
 """Bodies become text and text becomes bodies, layer by layer.
 
-From the outside in: multipart and seal (message encryption, which a mechanism with a
-session key will take off before this room sees the body), SLDC, charset. The room knows
-neither HTTP nor XML: it is handed two header values, and it hands out text.
+From the outside in: multipart and seal (``sealing``), SLDC, charset. The room knows
+neither HTTP nor XML: it is handed two header values and perhaps a seal, and it hands out text.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from collector.errors import SourceError
 from collector.kernel import sldc
+from collector.wsman.sealing import Seal, SealError, SealStyle, open_sealed, sealed_body
 
 MEDIA_TYPE = "application/soap+xml"
 
@@ -36,40 +36,68 @@ class PayloadError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A body as text. *charset* is utf-16le, utf-16be or utf-8; *compressed* tells whether it was SLDC."""
+    """A body as text. *charset* is utf-16le, utf-16be or utf-8; *compressed* tells whether it was SLDC.
+
+    *style* is how it was sealed, None when it came in clear.
+    """
 
     text: str
     charset: str
     bom: bool
     compressed: bool = False
+    style: SealStyle | None = None
 
 
-def open_payload(body: bytes, content_type: str, content_encoding: str, limit: int) -> Payload:
+def open_payload(
+    body: bytes,
+    content_type: str,
+    content_encoding: str,
+    limit: int,
+    seal: Seal | None = None,
+    clear: bool = True,
+) -> Payload:
     """The text of *body*, of which at most *limit* plain bytes are taken.
 
     *content_type* and *content_encoding* are the values of the HTTP headers, "" when absent.
+    *seal* opens a body that is sealed; without *clear* no other is taken.
     Sequences that are no characters become U+FFFD: one broken event must not cost its
-    neighbours. Raises ``PayloadError``.
+    neighbours. Raises ``PayloadError``; ``SealError`` where the connection has to end as well.
     """
     media_type, charset = _media_type(content_type)
+    style: SealStyle | None = None
     if media_type.startswith("multipart/"):
-        # The seam for message encryption: its room opens the seal and calls again with the inner header values.
-        raise PayloadError(f"the body is sealed ({media_type}), and this connection has agreed on no key to open it")
+        if seal is None:
+            raise PayloadError(
+                f"the body is sealed ({media_type[:80]}), and this connection has agreed on no key to open it"
+            )
+        body, inner_type, style = open_sealed(body, content_type, seal, limit)
+        charset = _media_type(inner_type)[1]
+    elif not clear:
+        # A stranger between the two ends could have written it ([MS-WSMV] 3.1.4.1.29.1: AllowUnencrypted is false).
+        raise SealError("the body came in clear; on this connection it has to be sealed (multipart/encrypted)")
     plain, compressed = _inflated(body, content_encoding, limit)
-    return _decoded(plain, charset, compressed)
+    return _decoded(plain, charset, compressed, style)
 
 
-def close_payload(text: str, like: Payload) -> tuple[str, bytes]:
-    """Content-Type and body of a reply, in the encoding of the request *like* ([DSP0226] R13.1-5, -6).
+def close_payload(text: str, like: Payload, seal: Seal | None = None) -> tuple[str, bytes]:
+    """Content-Type and body of a reply, in the encoding and framing of the request *like* ([DSP0226] R13.1-5, -6).
 
-    Never compressed: Windows does not compress its replies either, whatever the request was.
+    What came sealed is answered sealed, with *seal*. Never compressed: Windows does not compress
+    its replies either, whatever the request was.
     """
-    if like.charset == "utf-8":
-        return f"{MEDIA_TYPE};charset=UTF-8", text.encode("utf-8", "replace")
-    bom, order = (
-        (codecs.BOM_UTF16_BE, "utf-16-be") if like.charset == "utf-16be" else (codecs.BOM_UTF16_LE, "utf-16-le")
-    )
-    return f"{MEDIA_TYPE};charset=UTF-16", bom + text.encode(order, "replace")
+    label, plain = _encoded(text, like.charset)
+    if like.style is None:
+        return f"{MEDIA_TYPE};charset={label}", plain
+    assert seal is not None, "what came sealed was opened with a seal"
+    return sealed_body(seal, plain, label, like.style)
+
+
+def _encoded(text: str, charset: str) -> tuple[str, bytes]:
+    """Name of the charset, and the bytes."""
+    if charset == "utf-8":
+        return "UTF-8", text.encode("utf-8", "replace")
+    bom, order = (codecs.BOM_UTF16_BE, "utf-16-be") if charset == "utf-16be" else (codecs.BOM_UTF16_LE, "utf-16-le")
+    return "UTF-16", bom + text.encode(order, "replace")
 
 
 def _media_type(content_type: str) -> tuple[str, str]:
@@ -105,17 +133,17 @@ def _inflated(body: bytes, content_encoding: str, limit: int) -> tuple[bytes, bo
     return body, False
 
 
-def _decoded(plain: bytes, charset: str, compressed: bool) -> Payload:
+def _decoded(plain: bytes, charset: str, compressed: bool, style: SealStyle | None) -> Payload:
     """Bytes as text. The BOM wins, then the charset, then UTF-8 ([DSP0226] R13.1-5..8).
 
     A charset that contradicts the BOM is no reason to refuse: the BOM cannot lie, the bytes would not be XML.
     """
     for mark, name in _BOMS:
         if plain.startswith(mark):
-            return Payload(plain[len(mark) :].decode(name, "replace"), name, True, compressed)
+            return Payload(plain[len(mark) :].decode(name, "replace"), name, True, compressed, style)
     name = _CHARSETS.get(charset, "")
     if not name:
         raise PayloadError(f'the charset is "{charset[:40]}"; UTF-8 or UTF-16 would be understood')
     if charset in ("", "utf-16", "unicode") and plain[:2] in (b"<\0", b"\0<"):  # XML 1.0, appendix F
         name = "utf-16le" if plain[:1] == b"<" else "utf-16be"
-    return Payload(plain.decode(name, "replace"), name, False, compressed)
+    return Payload(plain.decode(name, "replace"), name, False, compressed, style)

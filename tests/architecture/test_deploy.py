@@ -11,9 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(script: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(script: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    return subprocess.run([script], env={"PATH": path, **environ}, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [script, *arguments], env={"PATH": path, **environ}, capture_output=True, text=True, timeout=60
+    )
 
 
 def test_a_folder_that_is_no_environment_is_never_emptied(tmp_path: Path) -> None:
@@ -49,4 +51,14 @@ def test_a_python_without_venv_is_named_with_what_is_missing(tmp_path: Path) -> 
 
     assert ended.returncode == 69
     assert "apt install python3-venv" in ended.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("words", [["everything"], ["run", "kerbros"]])
+def test_a_word_that_install_does_not_know_installs_nothing(tmp_path: Path, words: list[str]) -> None:
+    """A collector without Kerberos, because of a typing error, would be found out at the first start."""
+    ended = run(ROOT / "deploy" / "install", *words, WEF_VENV=str(tmp_path / "venv"))
+
+    assert ended.returncode == 64
+    assert "[run|tests] [kerberos]" in ended.stderr
     assert not (tmp_path / "venv").exists()

@@ -1,4 +1,4 @@
-"""How fast the lanes are beside a bare loop over the same library: ``python -m tests.bench NAME|all [--help]``.
+"""How fast lanes, proofs and seals are beside a bare library: ``python -m tests.bench NAME|all [--help]``.
 
 Each bench is a file beside this one and a line in BENCHES. It must not know what they measure.
 """
@@ -15,6 +15,7 @@ BENCHES: Final = {
     "kafka": "tests.bench.kafka",
     "elasticsearch": "tests.bench.elasticsearch",
     "fanout": "tests.bench.fanout",
+    "kerberos": "tests.bench.kerberos",
 }
 """Where ``main(arguments)`` is, which answers the exit code; loaded when asked for, as they load client libraries."""
 

@@ -13,6 +13,7 @@ from collector.errors import OperatorError
 from collector.kernel import sldc
 from collector.wsman.messages import Ack
 from collector.wsman.requests import Speaker, Target, write_events
+from collector.wsman.sealing import KERBEROS, SealStyle, sealed_body
 from collector.wsman.writer import write_envelope
 
 EVENTS = ["<Event>one</Event>", "<Event>two\x1b[2J</Event>"]
@@ -86,3 +87,48 @@ def test_a_file_that_is_not_there_ends_with_74(tmp_path: Path) -> None:
     with pytest.raises(OperatorError) as error:
         decoded(tmp_path / "absent")
     assert error.value.exit_code == 74
+
+
+AES = bytes.fromhex("050406ff0000001c000000000fece2a8f629bb3f3c1bf9dfb3bc040b5f0cb9e637f383ce") + bytes(24)
+"""How the header of a captured message begins (protocol.md 3.8)."""
+
+
+class Captured:
+    """A seal of which only the header matters."""
+
+    protocol = KERBEROS
+
+    def seal(self, plain: bytes) -> tuple[bytes, bytes, int]:
+        return AES, plain, 0
+
+    def unseal(self, header: bytes, sealed: bytes | memoryview) -> bytes:
+        raise AssertionError("nobody has the key of a capture")
+
+
+@pytest.mark.parametrize("options", [(), ("--content-type", "multipart")])
+def test_a_sealed_body_is_shown_up_to_its_seal(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Framing, token and number are what interoperation is debugged with; no header is needed."""
+    content_type, body = sealed_body(Captured(), b"ciphertext", "UTF-16", SealStyle(KERBEROS, "\t"))
+    file = tmp_path / "body"
+    file.write_bytes(body)
+
+    found = json.loads(decoded(file, "--json", *(options and ("--content-type", content_type))))
+
+    assert (found["size"], found["sealing"], found["indent"], found["blank"]) == (len(body), KERBEROS, "tab", False)
+    assert (found["announced_size"], found["header_size"], found["ciphertext_size"]) == (10, 60, 10)
+    assert found["inner_type"] == "application/soap+xml;charset=UTF-16"
+    assert found["token"] == {
+        "kind": "AES", "sequence": 267182760, "sealed": True, "by_acceptor": False, "acceptor_subkey": True,
+        "extra": 0, "rotation": 28,
+    }  # fmt: skip
+    assert found["message"].startswith("sealed")
+
+
+def test_a_sealed_body_that_is_cut_says_so(tmp_path: Path) -> None:
+    """Captures often are."""
+    file = tmp_path / "body"
+    file.write_bytes(sealed_body(Captured(), b"ciphertext", "UTF-16", SealStyle(KERBEROS))[1][:-30])
+
+    with pytest.raises(OperatorError, match="is cut") as error:
+        decoded(file)
+    assert error.value.exit_code == 65

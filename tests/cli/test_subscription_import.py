@@ -12,6 +12,8 @@ from tests.cli.running import wef
 from tests.subscriptions.test_importing import wecutil
 from tests.subscriptions.test_openwec_file import HEAD
 
+SDDL = "<AllowedSourceDomainComputers>O:NSG:NSD:(A;;GA;;;DC)</AllowedSourceDomainComputers>"
+
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
@@ -22,7 +24,7 @@ def inputs(tmp_path: Path) -> Path:
     """A file of wecutil and one of OpenWEC."""
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "a.xml").write_bytes(wecutil("<LogFile>Own</LogFile>"))
+    (folder / "a.xml").write_bytes(wecutil("<LogFile>Own</LogFile>" + SDDL))
     (folder / "b.toml").write_text(HEAD)
     return folder
 

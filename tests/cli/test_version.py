@@ -17,7 +17,15 @@ def test_it_names_the_collector_python_kernel_and_engines(capsys: pytest.Capture
     assert row["version"] == __version__
     assert row["python"] == platform.python_version()
     assert row["kernel"] == "pure"
-    assert {"openssl", "sqlite", "lxml", "aiohttp", "elasticsearch", "kafka-python", "librdkafka"} <= set(
-        row["engines"]
-    )
+    assert {
+        "openssl",
+        "sqlite",
+        "lxml",
+        "aiohttp",
+        "elasticsearch",
+        "kafka-python",
+        "librdkafka",
+        "gssapi",
+        "krb5",
+    } <= set(row["engines"])
     assert __version__ in wef(capsys, "version").out

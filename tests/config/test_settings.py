@@ -56,12 +56,31 @@ def test_no_authentication_is_not_for_https() -> None:
     assert "proves nobody" in refused(**{**HTTPS, "address": "127.0.0.1", "authentication": ["none"]})["authentication"]
 
 
-@pytest.mark.parametrize("word", ["kerberos", "negotiate", "basic", "credssp"])
+@pytest.mark.parametrize("word", ["basic", "credssp"])
 def test_a_mechanism_that_is_not_built_yet_is_named_as_such(word: str) -> None:
     """Not a typo, not a crash at the first source: a sentence at the start."""
     sentence = refused(**{**HTTPS, "authentication": [word]})["authentication"]
 
-    assert sentence == f'"{word}" is not available in this version; available are: certificate, none.'
+    assert (
+        sentence == f'"{word}" is not available in this version; available are: kerberos, negotiate, certificate, none.'
+    )
+
+
+@pytest.mark.parametrize("word", ["kerberos", "negotiate"])
+def test_kerberos_needs_a_keytab_and_a_keytab_needs_kerberos(word: str) -> None:
+    """Either without the other is half of what somebody wanted."""
+    plain = {**HTTP, "address": "*", "authentication": [word]}
+    assert f"authentication by {word} needs it" in refused(**plain)["keytab"]
+    assert "nobody uses it" in refused(**{**HTTPS, "keytab": "http.keytab"})["keytab"]
+    assert ListenerSettings.model_validate({**plain, "keytab": "http.keytab"}).cbt_hardening == "relaxed"
+
+
+def test_strict_channel_binding_needs_something_to_bind() -> None:
+    """Over plain http it would refuse nobody, and look as if it did; the same without Kerberos."""
+    kerberos = {"keytab": "http.keytab", "authentication": ["kerberos"], "cbt_hardening": "strict"}
+    assert 'needs transport = "https"' in refused(**{**HTTP, **kerberos})["cbt_hardening"]
+    assert "binds Kerberos to TLS" in refused(**{**HTTPS, "cbt_hardening": "strict"})["cbt_hardening"]
+    assert ListenerSettings.model_validate({**HTTPS, **kerberos}).cbt_hardening == "strict"
 
 
 def test_what_the_settings_call_available_is_what_auth_can_do() -> None:
@@ -104,12 +123,39 @@ def test_an_address_of_another_kind_is_one_sentence(address: object) -> None:
 
 def test_all_that_is_wrong_with_a_listener_is_said_at_once() -> None:
     """Address, mechanism and files are different mistakes."""
-    assert set(refused(transport="https", address="here", authentication=["kerberos"])) == {
+    assert set(refused(transport="https", address="here", authentication=["basic", "kerberos"])) == {
         "address",
         "authentication",
+        "keytab",
         "certificate",
         "key",
     }
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("balancer.corp.example", "is no address and no network; write the proxy's address"),
+        ("", "is no address and no network"),
+        ("10.0.0.0/33", "is no address and no network"),
+        ("10.1.2.3/16", 'is no network but a host in one; write "10.1.0.0/16"'),
+        ("0.0.0.0/0", "is everybody"),
+        ("::/0", "is everybody"),
+    ],
+)
+def test_a_proxy_is_an_address_or_a_network_of_its_own(proxy: str, said: str) -> None:
+    """Its word counts about everybody, so a slip here lets anybody be anybody."""
+    at, said_of_it = next(iter(refused(**{**HTTP, "proxy_protocol": ["10.0.0.5", proxy]}).items()))
+
+    assert at == "proxy_protocol[1]"
+    assert said in said_of_it
+
+
+def test_proxies_may_be_addresses_and_networks_of_both_kinds() -> None:
+    """As the README writes them."""
+    proxies = ["10.0.0.5", "10.1.0.0/16", "2001:db8::7", "2001:db8:1::/48"]
+
+    assert ListenerSettings.model_validate({**HTTP, "proxy_protocol": proxies}).proxy_protocol == proxies
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "5986"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+from structlog.testing import capture_logs
 
 from collector.model import Records
 from collector.sinks.base import Rejection
@@ -70,11 +71,16 @@ async def test_a_source_is_offered_its_own_bookmark(tmp_path: Path) -> None:
 
 
 async def test_a_source_nothing_is_meant_for_gets_an_empty_list(tmp_path: Path) -> None:
-    """contract.md 5: HTTP 200 and no items, not a refusal."""
+    """contract.md 5: HTTP 200 and no items, not a refusal; the log says why, because the source cannot."""
     corridor = Corridor(tmp_path, ScriptedSink())
     corridor.subscriptions = SubscriptionSet((NARROW,))
 
-    assert await corridor.say(Enumerate(header(), 32000)) == EnumerateResponse([], [])
+    with capture_logs() as said:
+        assert await corridor.say(Enumerate(header(), 32000)) == EnumerateResponse([], [])
+
+    (line,) = [line for line in said if line["event"] == "nothing offered"]
+    assert line["source"] == PC.name
+    assert line["reasons"] == ["narrow: [audience] does not name it, or denies it"]
 
 
 async def test_what_is_not_meant_for_a_source_is_refused_and_noted(tmp_path: Path) -> None:

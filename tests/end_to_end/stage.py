@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,17 @@ class Stage:
     def url(self) -> str:
         return f"https://localhost:{self.port}/wsman/SubscriptionManager/WEC"
 
-    def start(self, *, files: int | None = None) -> None:
-        """Start the collector, with so many descriptors at most, and wait until /readyz says so."""
+    def start(self, *, files: int | None = None, environment: Mapping[str, str] | None = None) -> None:
+        """Start the collector, with so many descriptors at most, and wait until /readyz says so.
+
+        *environment*: variables beside those of this process.
+        """
         log = (self.folder / "collector.log").open("ab")
         limited = ["prlimit", f"--nofile={files}"] if files else []
-        self.process = subprocess.Popen([*limited, *WEF, "serve"], cwd=self.folder, stdout=log, stderr=log)
+        variables = {**os.environ, **(environment or {})}
+        self.process = subprocess.Popen(
+            [*limited, *WEF, "serve"], cwd=self.folder, stdout=log, stderr=log, env=variables
+        )
         log.close()
         give_up = time.monotonic() + PATIENCE
         while not self._ready():

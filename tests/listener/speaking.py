@@ -16,7 +16,8 @@ from collector.clock import SystemClock
 from collector.config.settings import Limits, ListenerSettings
 from collector.listener.budget import Budget
 from collector.listener.door import Door
-from collector.listener.server import Listener, tls_context
+from collector.listener.server import Listener
+from collector.listener.serving import tls_context
 from collector.listener.turnstile import Turnstile
 from tests.delivery.conversation import Corridor
 
@@ -126,7 +127,8 @@ class Place:
 
 
 def gate_of(settings: ListenerSettings) -> Gate:
-    return Gate([MECHANISMS[word](settings, SystemClock()) for word in settings.authentication])
+    clock = SystemClock()
+    return Gate([MECHANISMS[word](settings, clock) for word in settings.authentication], clock)
 
 
 @asynccontextmanager

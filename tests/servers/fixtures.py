@@ -18,6 +18,7 @@ Elasticsearch 9 are ``long``, and so is what needs minutes: ``./tests/run --long
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Protocol, TypeVar
@@ -28,6 +29,7 @@ from tests.conftest import absent
 from tests.servers.distribution import Absent
 from tests.servers.elasticsearch import Elasticsearch, SecureElasticsearch
 from tests.servers.kafka import Kafka, SecureKafka
+from tests.servers.kdc import Kdc
 from tests.servers.opensearch import OpenSearch
 from tests.servers.proxy import Proxy
 from tests.servers.server import Server
@@ -94,6 +96,27 @@ def elasticsearch(shared_servers: Shared, request: pytest.FixtureRequest) -> Ser
 def opensearch(shared_servers: Shared, request: pytest.FixtureRequest) -> Server:
     """The session's OpenSearch, a ``tests.servers.opensearch.OpenSearch``."""
     return shared_servers.take("opensearch", request.fixturenames)
+
+
+@pytest.fixture(scope="session")
+def kerberos_library() -> None:
+    """For tests whose programs speak Kerberos: skips where the extra is not installed."""
+    if importlib.util.find_spec("gssapi") is None:
+        absent("the Python package gssapi is not there: tests/servers/install builds it, with gcc and libkrb5-dev")
+
+
+@pytest.fixture(scope="session")
+def kdc() -> Iterator[Kdc]:
+    """The session's realm ``WEF.TEST``, answering; this process is its client from now on.
+
+    The Kerberos library reads ``KRB5_CONFIG`` whenever it makes a context, so setting it here is enough, also
+    after its first use. A test adds principals of its own and leaves the others alone. Initiators need no
+    ``KRB5CCNAME``: ``gssapi.Credentials(usage="initiate", store={"ccache": "FILE:..."})`` with ``kdc.ticket(NAME)``,
+    or ``store={"client_keytab": str(kdc.keytab(NAME)), "ccache": "MEMORY:NAME"}``. Acceptors need only their keytab.
+    """
+    with made(Kdc) as kdc, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KRB5_CONFIG", str(kdc.krb5_conf))
+        yield kdc.start().wait()
 
 
 class Factory(Protocol[KindMade]):

@@ -95,7 +95,7 @@ class Kafka(Server):
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # made-up events are of last spring: by default a broker deletes them at its first look, 30 s after its start
+            # made-up events are of last spring: by default a broker deletes them 30 s after its start
             "log.retention.ms": "-1",
             # a broker that was killed waits for the end of its own old session: 9 s by default
             "broker.session.timeout.ms": "2000",

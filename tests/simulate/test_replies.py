@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from collector.simulate.charset import decoded
 from collector.simulate.replies import Refused, Taken, TryAgain, judge_delivery
-from collector.simulate.wire import Answer, decoded
+from collector.simulate.wire import Answer
 from tests.simulate.scripted import A, S, W
 
 ID = "uuid:EEC04F74-A27D-4C3A-AEF5-BC5BF54359BA"

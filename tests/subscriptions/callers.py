@@ -13,5 +13,6 @@ def caller(
     names: tuple[str, ...] = (),
     issuer: str | None = "ab" * 20,
     mechanism: str = "certificate",
+    sids: frozenset[str] | None = None,
 ) -> Caller:
-    return Caller(key, name, principal or name, mechanism, "10.0.0.1", names, issuer)
+    return Caller(key, name, principal or name, mechanism, "10.0.0.1", names, issuer, sids)

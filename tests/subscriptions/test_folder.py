@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.subscriptions.callers import caller
 
 CALLER = caller()
+NOT_MEANT = "subscription s is not meant for WS-0001.corp.example"
 SYSTEM_QUERY = '&lt;QueryList>&lt;Query Path="System">&lt;Select>*&lt;/Select>&lt;/Query>&lt;/QueryList>'
 
 
@@ -111,19 +112,20 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_what_may_surprise_is_warned_about(tmp_path: Path) -> None:
-    """Types that are kept and not served, SDDL that is not evaluated."""
+    """Types that are kept and not served, entries of an SDDL that count for nothing."""
     toml(tmp_path, "pull", 'type = "pull"\nsources = ["a"]')
     (tmp_path / "w.xml").write_text(
         "<Subscription><SubscriptionId>w</SubscriptionId><SubscriptionType>SourceInitiated</SubscriptionType>"
         f"<Query>{SYSTEM_QUERY}</Query>"
-        "<AllowedSourceDomainComputers>O:NSG:NSD:(A;;GA;;;DC)</AllowedSourceDomainComputers></Subscription>"
+        "<AllowedSourceDomainComputers>O:NSG:NSD:(A;;GW;;;DC)</AllowedSourceDomainComputers></Subscription>"
     )
 
     found = load_folder(tmp_path).warnings
 
     assert found[0] == f"{tmp_path / 'pull.toml'}: its type is pull, which this version keeps but does not serve."
-    assert found[1] == (
-        "AllowedSourceDomainComputers (SDDL) is kept and not evaluated: w. Say who may have them in [audience]."
+    assert found[1:] == (
+        f"{tmp_path / 'w.xml'}: its sddl: (A;;GW;;;DC) does not count, because it grants neither GA nor GR.",
+        f"{tmp_path / 'w.xml'}: its sddl: no entry of it lets anybody have the subscription.",
     )
 
 
@@ -159,8 +161,9 @@ def test_an_identifier_is_the_same_in_any_case(identifier: str) -> None:
         ({"id": "other"}, "there is no subscription '11111111-2222-3333-4444-555555555555'"),
         ({"enabled": False}, "subscription s is disabled"),
         ({"type": "push"}, "subscription s is of type push; nobody pushes to it"),
-        ({"audience": Audience(deny=("ws-*",))}, "subscription s is not meant for WS-0001.corp.example"),
-        ({"issuers": ("cd" * 20,)}, "subscription s is not meant for WS-0001.corp.example"),
+        ({"audience": Audience(deny=("ws-*",))}, f"{NOT_MEANT}: [audience] does not name it, or denies it"),
+        ({"certificates": Audience(("x",))}, f"{NOT_MEANT}: [certificates] does not name it, or denies it"),
+        ({"issuers": ("cd" * 20,)}, f"{NOT_MEANT}: its certificate's CA {'ab' * 20} is none of issuers"),
     ],
 )
 def test_events_of_sources_that_are_not_meant_are_refused(changes: dict[str, object], reason: str) -> None:
@@ -224,3 +227,15 @@ def test_the_shipped_logons_leave_out_the_machines_own_accounts() -> None:
     assert logon(4624, "SubjectUserSid", "S-1-5-18")  # nearly every interactive logon: SYSTEM asks on the user's behalf
     assert not logon(4672, "SubjectUserSid", "S-1-5-19")
     assert logon(4625, "TargetUserSid", "S-1-5-18")
+
+
+def test_a_caller_that_is_offered_nothing_can_be_told_why() -> None:
+    """An empty reply looks the same for a typing mistake and for a wish; the log has the difference."""
+    found = SubscriptionSet((
+        one(name="a", id="1", audience=Audience(("x",))), one(name="b", id="2", certificates=Audience(("x",))),
+        one(name="off", id="3", enabled=False),
+    ))  # fmt: skip
+
+    assert found.why_nothing(CALLER) == [
+        "a: [audience] does not name it, or denies it", "b: [certificates] does not name it, or denies it",
+    ]  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collector.subscriptions.importing import file_name, import_text, read_foreign
 from collector.subscriptions.problems import FileProblems
-from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Subscription
+from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Spoofing, Subscription
 from collector.subscriptions.toml_file import NAMESPACE, read_toml
 from collector.subscriptions.toml_text import duration, toml_text
 from collector.subscriptions.wecutil_file import read_wecutil
@@ -79,17 +79,39 @@ def test_what_has_no_counterpart_is_named_in_the_file() -> None:
 
 
 def test_issuers_sddl_and_expiry_are_keys_of_ours() -> None:
-    """The SDDL says for whom Windows meant it; issuers still decide who is served."""
+    """The SDDL says which domain members it is for, issuers and subjects which of the others."""
     thumbprint = "‎AB CD" + "0" * 36
     found, text = imported(wecutil(
         f"<AllowedSourceNonDomainComputers><AllowedIssuerCAList><IssuerCA>{thumbprint}</IssuerCA></AllowedIssuerCAList>"
+        "<AllowedSubjectList><Subject>*.dmz</Subject></AllowedSubjectList>"
+        "<DeniedSubjectList><Subject>bad.dmz</Subject></DeniedSubjectList>"
         "</AllowedSourceNonDomainComputers><AllowedSourceDomainComputers>O:NSG:NSD:(A;;GA;;;DC)"
         "</AllowedSourceDomainComputers><Expires>2030-01-01T00:00:00.000Z</Expires>"
     ))  # fmt: skip
 
     assert (found.issuers, found.sddl) == (("abcd" + "0" * 36,), "O:NSG:NSD:(A;;GA;;;DC)")
     assert found.expires == "2030-01-01T00:00:00.000Z"
-    assert 'sddl = "O:NSG:NSD:(A;;GA;;;DC)"  # kept, not evaluated' in text
+    assert (found.audience, found.certificates) == (Audience(), Audience(("*.dmz",), ("bad.dmz",)))
+    assert 'sddl = "O:NSG:NSD:(A;;GA;;;DC)"\n' in text
+    assert text.endswith('[certificates]\nallow = ["*.dmz"]\ndeny = ["bad.dmz"]\n')
+
+
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        ("", "Windows lets Domain Computers have it then"),
+        ("<AllowedSubjectList><Subject>*.dmz</Subject></AllowedSubjectList>", "Windows lets none of them have it then"),
+    ],
+)
+def test_a_file_that_is_silent_about_domain_members_is_imported_with_a_note(said: str, note: str) -> None:
+    """Windows has a default that depends on the other lists; ours is everybody, which must surprise nobody."""
+    allowed = "AllowedSourceNonDomainComputers"
+    content = wecutil(f"<{allowed}>{said}</{allowed}>")
+
+    (found,) = read_foreign(content).notes
+
+    assert note in found
+    assert read_foreign(content.replace(b"SourceInitiated", b"CollectorInitiated")).notes == ()
 
 
 def test_an_issuer_that_can_match_nobody_is_a_problem() -> None:
@@ -101,7 +123,7 @@ def test_an_issuer_that_can_match_nobody_is_a_problem() -> None:
         ))  # fmt: skip
 
 
-@pytest.mark.parametrize("place", ["LogFile", "Description", "AllowedSourceDomainComputers"])
+@pytest.mark.parametrize("place", ["LogFile", "Description", "Expires"])
 def test_no_text_of_the_file_becomes_a_key_of_ours(place: str) -> None:
     """A file from the internet must not slip in an audience through a line break in a comment."""
     evil = "x&#10;enabled = false&#13;[audience]&#10;allow = ['*']&#x2028;\"'''\\"
@@ -111,7 +133,7 @@ def test_no_text_of_the_file_becomes_a_key_of_ours(place: str) -> None:
     assert found.enabled
     assert found.audience == Audience()
     assert set(tomllib.loads(text)) <= {
-        "name", "description", "enabled", "content_format", "locale", "read_existing_events", "sddl", "query",
+        "name", "description", "enabled", "content_format", "locale", "read_existing_events", "expires", "query",
         "delivery",
     }  # fmt: skip
 
@@ -135,16 +157,18 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 @settings(max_examples=50, deadline=None)
 @given(
-    name=names, description=texts, sddl=texts, globs=st.lists(texts, max_size=3), comment=texts,
+    name=names, description=texts, sddl=st.sampled_from(["O:NSG:NSD:(A;;GA;;;DC)", "D:\n\t(A;;GA;;;DC)", None]),
+    globs=st.lists(texts, max_size=3), comment=texts,
     milliseconds=st.integers(1, 10**9), notes=st.lists(texts, max_size=3),
 )  # fmt: skip
 def test_whatever_the_texts_hold_the_file_says_it_again(
-    name: str, description: str, sddl: str, globs: list[str], comment: str, milliseconds: int, notes: list[str]
+    name: str, description: str, sddl: str | None, globs: list[str], comment: str, milliseconds: int, notes: list[str]
 ) -> None:
     """Quoting that is almost right is wrong on the one file that matters."""
     subscription = Subscription(
         name, str(uuid5(NAMESPACE, name)), QUERY, description=description, sddl=sddl,
-        audience=Audience(tuple(globs), tuple(globs)),
+        audience=Audience(tuple(globs), tuple(globs)), certificates=Audience(deny=tuple(globs)),
+        spoofing=Spoofing("tag", tuple(globs), ("corp.example",)),
         delivery=DeliverySettings(milliseconds / 1000, milliseconds / 1000),
     )  # fmt: skip
     text = toml_text(Imported(subscription, QUERY, tuple(notes)), comment)

@@ -13,7 +13,7 @@ import pytest
 
 from collector.model import Bookmark
 from collector.subscriptions.offers import delivery_url, make_offer
-from collector.subscriptions.subscription import Audience, DeliverySettings, Subscription
+from collector.subscriptions.subscription import Audience, DeliverySettings, Spoofing, Subscription
 from collector.wsman.messages import Offer
 from tests.subscriptions.callers import caller
 
@@ -61,8 +61,10 @@ UNTOLD: list[dict[str, Any]] = [
     {"description": "new words"},
     {"enabled": False},
     {"audience": Audience(("*",), ("x",))},
+    {"spoofing": Spoofing("reject")},
     {"origin": "/elsewhere.toml"},
     {"sddl": "O:NSG:NSD:"},
+    {"certificates": Audience(("*",), ("x",))},
     {"issuers": ("ab" * 20,)},
     {"type": "pull"},
     {"sources": ("a",)},

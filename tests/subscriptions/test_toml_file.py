@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from collector.subscriptions.problems import FileProblems
-from collector.subscriptions.subscription import Audience, DeliverySettings
+from collector.subscriptions.subscription import Audience, DeliverySettings, Spoofing
 from collector.subscriptions.toml_file import read_toml
 
 SMALLEST = 'name = "everything"\n[[select]]\nchannel = "Security"\n'
@@ -33,6 +33,13 @@ retries = 3
 [audience]
 allow = ["*.corp.example", "PC01$@CORP.EXAMPLE"]
 deny = ["bad.*"]
+[certificates]
+allow = ["*.dmz.example"]
+deny = ["bad.dmz.example"]
+[spoofing]
+policy = "quarantine"
+relays = ["wec2.corp.example"]
+domains = ["Corp.Example"]
 [[select]]
 channel = "Security"
 query = "*"
@@ -55,6 +62,7 @@ def test_a_name_and_a_channel_are_enough() -> None:
     assert found.query == '<QueryList><Query Id="0"><Select Path="Security">*</Select></Query></QueryList>'
     assert found.delivery == DeliverySettings(30.0, 900.0, 0, 512000, 60.0, 5)
     assert found.audience == Audience()
+    assert found.spoofing == Spoofing("off")
     assert (found.enabled, found.type, found.content_format) == (True, "source-initiated", "raw")
     assert (found.read_existing_events, found.ignore_channel_error, found.compression) == (False, True, "none")
 
@@ -74,6 +82,8 @@ def test_every_key_arrives() -> None:
     assert (found.content_format, found.locale, found.compression) == ("rendered_text", "de-DE", "sldc")
     assert found.delivery == DeliverySettings(5.0, 3600.0, 50, 153600, 30.0, 3)
     assert found.audience == Audience(("*.corp.example", "PC01$@CORP.EXAMPLE"), ("bad.*",))
+    assert found.spoofing == Spoofing("quarantine", ("wec2.corp.example",), ("corp.example",))
+    assert found.certificates == Audience(("*.dmz.example",), ("bad.dmz.example",))
     assert "<Suppress Path=" in found.query
 
 
@@ -113,6 +123,13 @@ def test_pull_keeps_its_sources() -> None:
             'at select[0].chanel: there is no such key. Did you mean "channel"?',
         ),
         (f"{SMALLEST}[delivery]\nheartbeat = 15", 5, "at delivery.heartbeat: 15 is no duration"),
+        (f'{SMALLEST}[spoofing]\npolicy = "drop"', 5, """at spoofing.policy: "drop" is not one of 'off', 'tag',"""),
+        (f"{SMALLEST}[spoofing]\ndomain = []", 5, "at spoofing.domain: there is no such key. Did you mean"),
+        (
+            f'{SMALLEST}[spoofing]\ndomains = ["*.b"]',
+            5,
+            'at spoofing.domains[0]: "*.b" is no DNS domain; write it bare',
+        ),
         (f"{SMALLEST}[delivery]\nretries = 0", 5, "at delivery.retries: connection_retry and retries are both zero"),
         (f"{SMALLEST}[delivery]\nmax_envelope_size = 4096", 5, "at delivery.max_envelope_size: 4096 is out of range"),
         (f'id = "7"\n{SMALLEST}', 1, 'at id: "7" is no UUID; write one such as'),
@@ -145,3 +162,13 @@ def test_all_mistakes_of_a_file_are_named_at_once() -> None:
     found = problems(f'enabled = "yes"\ntyp = "pull"\n{SMALLEST}[delivery]\nmax_items = -1\n')
 
     assert {sentence.partition(":")[0] for _, sentence in found} == {"at enabled", "at typ", "at delivery.max_items"}
+
+
+def test_a_descriptor_that_cannot_be_read_is_named_with_its_place() -> None:
+    """``wef check`` says so with 78; a collector that starts without it would let in the wrong ones."""
+    line = 'sddl = "O:NSG:NSD:(A;;GA;;;DCOM)"\n'
+
+    assert problems(line + SMALLEST) == [(1, (
+        "at sddl: at character 20: 'DCOM' is no SID (S-1-5-21-...) and no alias such as DC (Domain Computers),"
+        " DD (Domain Controllers), AU (Authenticated Users)."
+    ))]  # fmt: skip

@@ -72,9 +72,22 @@ def test_every_setting_of_a_file_arrives() -> None:
     assert found.expires == "2030-01-01T00:00:00.000Z"
     assert found.read_existing_events
     assert (found.content_format, found.locale) == ("rendered_text", "fr-FR")
-    assert found.audience == Audience(("*.corp.example",), ("bad.corp.example",))
+    assert found.audience == Audience()
+    assert found.certificates == Audience(("*.corp.example",), ("bad.corp.example",))
     assert found.issuers == ("abcdef",)
     assert found.sddl == "O:NSG:NSD:(A;;GA;;;DC)(A;;GA;;;NS)"
+
+
+def test_a_descriptor_that_cannot_be_read_is_a_problem_of_its_file() -> None:
+    """At start, and not when the first machine is shut out."""
+    extra = "\n<AllowedSourceDomainComputers>O:NSG:NSD:(A;;GA;;;CORP\\Servers)</AllowedSourceDomainComputers>"
+
+    (problem,) = problems(small(extra).encode())
+
+    assert problem == (2, (
+        "in AllowedSourceDomainComputers, at character 20: 'CORP\\\\Servers' is no SID (S-1-5-21-...) and no alias"
+        " such as DC (Domain Computers), DD (Domain Controllers), AU (Authenticated Users)."
+    ))  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""Whether an event's Computer fits the caller who brought it, and what becomes of one that does not. Pure.
+
+Nothing in the protocol binds the two: who the caller is was proven, Computer is text that whoever can write
+an event can choose. What a subscription says about it (``[spoofing]``) is judged here; acted upon in ``receiver``.
+It knows no store, no sink and no message.
+
+An event without a Computer fits nobody: it may be one that we cannot read and somebody downstream can. But it
+says nothing false either, and a log may well hold a mangled one. So ``reject``, which would end the subscription
+over it at every delivery again, quarantines it instead.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from collector.errors import SourceError
+from collector.model import Caller, Key
+from collector.subscriptions.audience import in_audience
+from collector.subscriptions.subscription import Audience, Spoofing
+
+TAG = "wef_computer_mismatch"
+"""What documents of such events have among their ``tags``."""
+LONGEST_SHOWN = 64
+"""Letters of a Computer in logs and reasons; a DNS label has at most 63."""
+ACCOUNT_LETTERS = 15
+"""What Windows keeps of a longer host name in the machine's account and NetBIOS name."""
+DOMAIN_MECHANISMS = frozenset({"kerberos", "negotiate"})
+REFUSED = 500  # contract.md 5: w:DeliveryRefused
+
+
+class ComputerMismatch(SourceError):
+    """A batch holds an event of another machine, and the subscription takes none of it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Take the batch; the documents of *rows* (ascending) are tagged."""
+
+    rows: Sequence[int]
+    outcome: ClassVar[str] = "tagged"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """*rows* (ascending) become letters, the rest goes on."""
+
+    rows: Sequence[int]
+    outcome: ClassVar[str] = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Take nothing of the batch; *rows* are those that do not fit."""
+
+    rows: Sequence[int]
+    outcome: ClassVar[str] = "rejected"
+
+
+Judgement = Mark | Quarantine | Reject
+
+
+def judge(spoofing: Spoofing, caller: Caller, keys: Sequence[Key]) -> Judgement | None:
+    """What becomes of a harvest with these *keys*; None: there is nothing to object to."""
+    if spoofing.policy == "off" or _relays(spoofing, caller):
+        return None
+    fits = fitting(caller, spoofing.domains)
+    judged = {computer: fits(computer) for computer in {key[1] for key in keys}}  # nearly always one
+    if all(judged.values()):
+        return None
+    rows = [row for row, key in enumerate(keys) if not judged[key[1]]]
+    if spoofing.policy == "tag":
+        return Mark(rows)
+    if spoofing.policy == "reject" and any(keys[row][1].strip() for row in rows):
+        return Reject(rows)
+    return Quarantine(rows)
+
+
+def objection(caller: Caller, computer: str) -> str:
+    """Why an event of *computer* does not fit, for people."""
+    said = f"the event says {computer[:LONGEST_SHOWN]!r}" if computer.strip() else "the event names no machine"
+    return f"computer: {said}, its caller is {caller.principal}"
+
+
+def fitting(caller: Caller, domains: Iterable[str]) -> Callable[[str], bool]:
+    """A judge of Computers: the caller's names, or their first label alone, in its realm, or in one of *domains*."""
+    names = {_folded(name) for name in (caller.name, *caller.names)} - {""} if _machine(caller) else set()
+    labels = {name.partition(".")[0] for name in names if not _address(name)}
+    suffixes = {"", _realm(caller), *domains}
+
+    def fits(computer: str) -> bool:
+        computer = _folded(computer)
+        label, _, suffix = computer.partition(".")
+        return computer in names or (suffix in suffixes and any(_same_host(label, mine) for mine in labels))
+
+    return fits
+
+
+def _relays(spoofing: Spoofing, caller: Caller) -> bool:
+    return bool(spoofing.relays) and in_audience(Audience(allow=spoofing.relays), caller)
+
+
+def _machine(caller: Caller) -> bool:
+    """A user account that is called like a machine is not that machine; those are ``PC01$`` or ``host/pc01.corp``."""
+    account = caller.principal.rpartition("@")[0]
+    return caller.mechanism not in DOMAIN_MECHANISMS or account.endswith("$") or account.lower().startswith("host/")
+
+
+def _realm(caller: Caller) -> str:
+    return caller.principal.rpartition("@")[2].lower() if caller.mechanism in DOMAIN_MECHANISMS else ""
+
+
+def _same_host(label: str, mine: str) -> bool:
+    if label == mine:
+        return True
+    shorter = min(len(label), len(mine))
+    return shorter == ACCOUNT_LETTERS and label[:shorter] == mine[:shorter]
+
+
+def _folded(name: str) -> str:
+    return name.strip().rstrip(".").lower()
+
+
+def _address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""The spoof policy in the corridor: what reaches the sink, what becomes a letter, what the source is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from collector.errors import Backpressure
+from collector.model import Records
+from collector.routing.match import Taking
+from collector.routing.replay import Replay
+from collector.sinks.base import Rejection
+from collector.subscriptions.folder import SubscriptionSet
+from collector.subscriptions.subscription import Spoofing
+from collector.telemetry import REGISTRY
+from collector.wsman.messages import Ack, Delivery, Fault
+from tests.delivery.conversation import EVERYTHING, OTHER, PC, Corridor, batch, bookmark, event, header
+from tests.delivery.test_bookmarks import BACKWARD, MARKER
+from tests.routing.scripted_sink import ScriptedSink
+
+
+class DocumentSink(ScriptedSink):
+    """Remembers the documents that it took."""
+
+    format = "winlogbeat"
+
+    def __init__(self, *script: str) -> None:
+        super().__init__(*script)
+        self.documents: list[dict[str, object]] = []
+
+    async def write(self, records: Records) -> Sequence[Rejection]:
+        rejections = await super().write(records)
+        self.documents += [orjson.loads(records.record(row)) for row in range(len(rejections), len(records))]
+        return rejections
+
+
+def corridor(folder: Path, policy: str, sink: ScriptedSink | None = None, **more: object) -> Corridor:
+    built = Corridor(folder, sink or DocumentSink())
+    spoofing = Spoofing(policy, **more)  # type: ignore[arg-type]
+    built.subscriptions = SubscriptionSet((replace(EVERYTHING, spoofing=spoofing),))
+    return built
+
+
+def foreign(record: int, computer: str = "DC01.corp.example") -> str:
+    return event(record).replace("<Computer>WS-1<", f"<Computer>{computer}<")
+
+
+def mixed(*events: str, record: int = 3) -> Delivery:
+    return Delivery(header(), list(events), bookmark(record))
+
+
+def counted(outcome: str) -> float:
+    labels = {"subscription": "everything", "outcome": outcome}
+    return REGISTRY.get_sample_value("wef_computer_mismatches_total", labels) or 0.0
+
+
+async def test_without_a_policy_every_computer_is_taken_as_it_stands(tmp_path: Path) -> None:
+    """As it always was; a fleet behind a forwarding collector must not fall silent with an update."""
+    built = corridor(tmp_path, "off", sink := DocumentSink())
+
+    assert await built.say(mixed(event(1), foreign(2))) == Ack()
+
+    assert [document["tags"] for document in sink.documents] == [["forwarded"], ["forwarded"]]
+
+
+async def test_tag_marks_the_documents_and_changes_nothing_else(tmp_path: Path) -> None:
+    """A first look at a fleet before anything is held back."""
+    before = counted("tagged")
+    built = corridor(tmp_path, "tag", sink := DocumentSink())
+
+    assert await built.say(mixed(event(1), foreign(2), "<Event>broken", event(3))) == Ack()
+
+    marked = ["forwarded", "wef_computer_mismatch"]
+    tags = [document["tags"] for document in sink.documents]
+    assert tags == [["forwarded"], marked, ["forwarded", "_unparsable", "wef_computer_mismatch"], ["forwarded"]]
+    assert counted("tagged") - before == 2
+
+
+async def test_quarantine_keeps_the_event_as_a_letter_and_lets_its_neighbours_go_on(tmp_path: Path) -> None:
+    """Nothing is lost, nothing false is stored, and the source notices nothing."""
+    built = corridor(tmp_path, "quarantine", sink := DocumentSink())
+
+    assert await built.say(mixed(event(1), foreign(2), event(3))) == Ack()
+
+    assert [document["winlog"]["record_id"] for document in sink.documents] == ["1", "3"]  # type: ignore[index]
+    (letter,) = built.store.letters()
+    assert letter.reason == "computer: the event says 'DC01.corp.example', its caller is WS-1.corp.example"
+    assert (letter.sink, letter.source, letter.subscription) == ("scripted", "WS-1.corp.example", "everything")
+    assert built.bookmark() == bookmark(3)
+
+
+async def test_a_letter_from_quarantine_can_be_let_go_on_and_still_says_what_it_is(tmp_path: Path) -> None:
+    """A machine that was renamed: somebody looks, and releases its events."""
+    built = corridor(tmp_path, "quarantine", sink := DocumentSink())
+    await built.say(mixed(foreign(1)))
+    assert sink.documents == []
+    (letter,) = built.store.letters()
+
+    await built.store.want_letters([letter.id])
+    assert await Replay(built.store, {"scripted": built.lane}).round()
+
+    assert list(built.store.letters()) == []
+    assert "wef_computer_mismatch" in sink.documents[0]["tags"]  # type: ignore[operator]
+
+
+async def test_nothing_is_acknowledged_before_its_letters_are_on_disk(tmp_path: Path) -> None:
+    """The acknowledgement rule has no exception for what is suspicious."""
+    built = corridor(tmp_path, "quarantine", sink := DocumentSink())
+    built.store.failing = True
+
+    with pytest.raises(Backpressure):
+        await built.say(mixed(event(1), foreign(2)))
+
+    assert sink.called == []
+    assert built.bookmark() is None
+
+
+async def test_a_batch_that_comes_again_has_its_letters_once(tmp_path: Path) -> None:
+    """After a crash between letter and bookmark the source sends it again."""
+    built = corridor(tmp_path, "quarantine")
+
+    for _ in range(2):
+        assert await built.say(mixed(event(1), foreign(2))) == Ack()
+
+    assert len(list(built.store.letters())) == 1
+
+
+async def test_a_lie_replaces_no_letter_of_somebody_else(tmp_path: Path) -> None:
+    """The event id is made of what an event says: whoever writes DC01's name could otherwise overwrite its letter."""
+    built = corridor(tmp_path, "quarantine", ScriptedSink("reject"))
+    theirs = replace(PC, key="dc01", name="DC01.corp.example", principal="DC01.corp.example")
+    await built.say(mixed(foreign(1)), theirs)
+    (genuine,) = built.store.letters()
+    assert genuine.reason == "the script rejects it"
+
+    await built.say(mixed(foreign(1)), PC)
+    await built.say(mixed(foreign(1).replace("</System>", "</System><EventData/>")), PC)
+    await built.say(mixed(foreign(1)), OTHER)
+
+    letters = list(built.store.letters())
+    assert len({letter.id for letter in letters}) == 4
+    assert {letter.event_id for letter in letters} == {genuine.event_id}
+    assert letters[0] == genuine
+
+
+async def test_reject_takes_nothing_and_ends_the_subscription_there(tmp_path: Path) -> None:
+    """w:DeliveryRefused ([MS-WSMV] 3.1.4.1.30.2); the reason is where an administrator looks."""
+    before = counted("rejected")
+    built = corridor(tmp_path, "reject", sink := DocumentSink())
+
+    assert await built.say(mixed(event(1), foreign(2))) == Fault("w:DeliveryRefused")
+
+    assert sink.called == []
+    assert list(built.store.letters()) == []
+    assert built.bookmark() is None
+    (presence,) = built.presences.all()
+    assert "DC01.corp.example" in presence.last_refusal
+    assert counted("rejected") - before == 1
+    assert await built.say(batch(1, 2)) == Ack()
+
+
+@pytest.mark.parametrize("policy", ["quarantine", "reject"])
+async def test_event_111_is_nobodys_event(tmp_path: Path, policy: str) -> None:
+    """Its Computer is the source's, however that spells itself; refusing it would end every new subscription."""
+    built = corridor(tmp_path, policy)
+
+    assert await built.say(Delivery(header(), [MARKER], BACKWARD)) == Ack()
+
+    assert built.bookmark() == BACKWARD
+    assert list(built.store.letters()) == []
+
+
+async def test_what_no_sink_takes_makes_no_letter(tmp_path: Path) -> None:
+    """A letter is to a sink; one that nobody wanted could be delivered to nobody."""
+    built = corridor(tmp_path, "quarantine")
+    built.lane.taking = Taking.compile({"channel": "Security"}, None, 1.0)
+
+    assert await built.say(mixed(event(1), foreign(2))) == Ack()
+
+    assert list(built.store.letters()) == []
