@@ -22,8 +22,8 @@ class Visitor:
     *certificate* is the client's leaf certificate in DER, already verified by the handshake,
     or None. *binding* is the channel binding of the certificate that we served (RFC 5929,
     ``tls-server-end-point:...``), None without TLS. *caller* is set once a mechanism is satisfied,
-    *seal* with it where the mechanism has a session key, *until* is when its proof ends (None:
-    with the connection). *notes* are a mechanism's own.
+    *seal* with it where the mechanism has a session key, *clear*: its bodies may come in clear all the same,
+    *until* is when its proof ends (None: with the connection). *notes* are a mechanism's own.
     It must not refer to the transport, which keeps it for as long as the connection lasts.
     """
 
@@ -33,12 +33,14 @@ class Visitor:
     binding: bytes | None = None
     caller: Caller | None = None
     seal: Seal | None = None
+    clear: bool = True
     until: datetime | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Whatever was proven, and every handshake under way: from now on this is a stranger."""
         self.caller = self.seal = self.until = None
+        self.clear = True
         self.notes.clear()
 
 
@@ -46,13 +48,14 @@ class Visitor:
 class Admitted:
     """The caller is known. *token* goes back in WWW-Authenticate where the mechanism has one.
 
-    *seal* and *until* become those of the ``Visitor``.
+    *seal*, *clear* and *until* become those of the ``Visitor``.
     """
 
     caller: Caller
     token: str | None = None
     seal: Seal | None = None
     until: datetime | None = None
+    clear: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from collector.auth.base import Admitted, Refused, Verdict, Visitor
+from collector.auth.identity import folds_into_another
 from collector.clock import Clock
 from collector.errors import OperatorError
 from collector.model import Caller
@@ -133,6 +134,8 @@ class CertificateMechanism:
         name = name_of(leaf)
         if not 0 < len(name) <= LONGEST_NAME:
             return Refused(f"its certificate has no usable name: a SAN dNSName or a CN of 1 to {LONGEST_NAME} letters")
+        if "@" in name or folds_into_another(name):  # PC01$@CORP is a Kerberos source's key (contract.md 3)
+            return Refused(f"its certificate's name {name!a} could be another source's: no @ there, no look-alikes")
         return Admitted(
             Caller(
                 key=name.lower(),

@@ -76,12 +76,15 @@ class Credentials:
         if self.key is not None and self.certificate is None:
             yield "key: there is no certificate for it; give both."
         for pattern in self.trusted_hosts:
-            if pattern != LOCAL and _PATTERN.fullmatch(pattern) is None:
+            if pattern.lower() != LOCAL and _PATTERN.fullmatch(pattern) is None:
                 yield f'trusted_hosts: "{pattern}" names no host; give such as "pc01.dmz.example" or "*.dmz.example".'
         if self.service not in SERVICES:
             yield f'service: "{self.service}" is none of {", ".join(SERVICES)}.'
 
     def _ticket_problems(self) -> Iterator[str]:
+        for key in _TICKET_KEYS:  # the value stays unsaid: it may be the password
+            if not _is_text(getattr(self, key) or ""):
+                yield f"{key}: it holds a NUL or bytes that are no UTF-8; Kerberos would read something else."
         sources = [key for key in ("keytab", "ccache", "password") if getattr(self, key) is not None]
         if len(sources) > 1:
             yield f"{' and '.join(sources)}: a ticket comes from one of them; leave the others out."
@@ -131,7 +134,13 @@ class Target:
 
 
 def _fits(pattern: str, host: str) -> bool:
-    host = host.lower().removesuffix(".")
-    if pattern == LOCAL:
+    host, folded = host.lower().removesuffix("."), pattern.lower()
+    if folded == LOCAL:
         return "." not in host and ":" not in host
-    return re.fullmatch(".*".join(map(re.escape, pattern.lower().split("*"))), host) is not None
+    if folded.startswith("[") and folded.endswith("]"):  # WinRM writes IPv6 addresses so
+        folded = folded[1:-1]
+    return re.fullmatch(".*".join(map(re.escape, folded.split("*"))), host) is not None
+
+
+def _is_text(value: str) -> bool:
+    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)

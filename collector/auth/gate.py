@@ -45,6 +45,7 @@ class Gate:
                 visitor.forget()
             case Admitted(caller) if caller is not visitor.caller:
                 visitor.caller, visitor.seal, visitor.until = caller, verdict.seal, verdict.until
+                visitor.clear = verdict.clear
             case Admitted() | Claimed() | Continue():
                 pass
             case _:

@@ -45,7 +45,8 @@ class Proof:
     """What a finished handshake has shown.
 
     *lifetime* is in seconds from now, None without end; *session_key* the encryption type number of the key that
-    seals (IANA), 0 when unknown; *pac* the logon information of the ticket, signed by the realm, or None.
+    seals (IANA), 0 when unknown; *pac* the logon information of the ticket, signed by the realm, or None;
+    *ordered*: what is sealed is taken once and in order, which the client has to ask for.
     """
 
     principal: str
@@ -57,6 +58,7 @@ class Proof:
     bound: bool
     session_key: int
     pac: bytes | None
+    ordered: bool
 
 
 def acceptor_credentials(keytab: str) -> gssapi.Credentials:
@@ -102,12 +104,14 @@ class Acceptance:
         """Of a complete handshake. Raises ``GssRefusal`` when it cannot be read."""
         flag, flags = gssapi.RequirementFlag, int(self._result.flags)
         try:
-            name = gssapi.raw.display_name(self._result.initiator_name, False).name
+            name = gssapi.raw.display_name(self._result.initiator_name, False).name.decode("utf-8")
             session_key, pac = session_key_of(self._result.context), self._logon_info()
         except gssapi.exceptions.GSSError as error:
             raise _refusal(error) from None
+        except UnicodeDecodeError:  # with replacements two of them would be one source
+            raise GssRefusal("its principal is no UTF-8") from None
         return Proof(
-            principal=name.decode("utf-8", "replace"),
+            principal=name,
             lifetime=self._result.lifetime,
             mutual=bool(flags & flag.mutual_authentication),
             sealing=bool(flags & flag.confidentiality and flags & flag.integrity),
@@ -116,6 +120,7 @@ class Acceptance:
             bound=bool(flags & _CHANNEL_BOUND),
             session_key=session_key,
             pac=pac,
+            ordered=bool(flags & flag.out_of_sequence_detection),
         )
 
     def seal(self, protocol: str) -> GssSeal:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from collector import telemetry
 from collector.auth import reasons
 from collector.auth.base import Admitted, Continue, Refused, Verdict, Visitor
+from collector.auth.identity import folds_into_another
 from collector.auth.keytab import read_keytab
-from collector.auth.pac import PacError, account_and_groups
+from collector.auth.pac import PacError, account_and_groups, account_name
 from collector.auth.tokens import Seen, TokenError, peek
 from collector.clock import Clock
 from collector.config.settings import ListenerSettings
@@ -36,6 +37,8 @@ TOKEN_SIZE = 65536
 LONGEST_TEXT = 4 * (TOKEN_SIZE // 3 + 1)  # as base64
 _TOO_LONG = f"its token has more than {TOKEN_SIZE} bytes, which no Windows sends"
 LONGEST_NAME = 255  # as for certificates: no machine's DNS name is longer
+LONGEST_PRINCIPAL = 1024  # letters; a domain takes no longer userPrincipalName ([MS-ADA3])
+ACCOUNT_LETTERS = 15  # what Windows keeps of a longer host name in the name of the machine's account
 PROTOCOLS = {"kerberos": sealing.KERBEROS, "negotiate": sealing.SPNEGO}
 RC4 = frozenset({23, 24})  # rc4-hmac and its export form (RFC 4757)
 _COMPONENT = re.compile(r"(?:[^/\\]|\\.)+")
@@ -95,26 +98,31 @@ class KerberosMechanism:
                 return Refused(reasons.WRONG_BINDING)
             return Refused(reasons.of_kerberos(error.code, str(error), _closely(token)))
         name = name_of_principal(proof.principal)
-        if not 0 < len(name) <= LONGEST_NAME or not proof.principal.isprintable():
+        if not _nameable(proof.principal, name):
             return Refused(f"its principal names no machine; a name has 1 to {LONGEST_NAME} printable letters")
+        if folds_into_another(proof.principal):
+            return Refused(f"its principal {proof.principal[:LONGEST_NAME]!a} is another one's in lower case")
         objection = self._objection(proof, visitor)
         if objection is not None:
             return Refused(f"{name}: {objection}")
-        return self._admitted(name, proof, acceptance, visitor.address, self._spelled(out))
+        return self._admitted(name, proof, acceptance, visitor, self._spelled(out))
 
-    def _admitted(self, name: str, proof: Proof, acceptance: Acceptance, address: str, token: str | None) -> Admitted:
+    def _admitted(
+        self, name: str, proof: Proof, acceptance: Acceptance, visitor: Visitor, token: str | None
+    ) -> Admitted:
         caller = Caller(
             key=proof.principal.lower(),
             name=name,
             principal=proof.principal,
             mechanism=self.name,
-            address=address,
+            address=visitor.address,
             sids=_sids(proof),
         )
         # the library counts five minutes of clock skew into a ticket's life (MIT krb5, accept_sec_context)
         life = proof.lifetime
         until = self._clock.now() + timedelta(seconds=life) if life is not None else None
-        return Admitted(caller, token, acceptance.seal(PROTOCOLS[self.name]), until)
+        clear = visitor.secure and (proof.bound or self._settings.cbt_hardening == "none")
+        return Admitted(caller, token, acceptance.seal(PROTOCOLS[self.name]), until, clear)
 
     def _objection(self, proof: Proof, visitor: Visitor) -> str | None:
         """What is missing in a proof that Kerberos itself took."""
@@ -123,7 +131,9 @@ class KerberosMechanism:
             reasons.ANONYMOUS: proof.anonymous,
             reasons.NOT_MUTUAL: not proof.mutual,
             reasons.NOT_SEALING: not proof.sealing,
+            reasons.NOT_ORDERED: not proof.ordered,
             reasons.DCE_STYLE: proof.dce_style,
+            reasons.BORROWED: _borrowed(proof),
             reasons.RC4: proof.session_key in RC4 and not self._settings.allow_rc4,
             reasons.NOT_BOUND: strict and not proof.bound,
         }
@@ -154,6 +164,11 @@ def name_of_principal(principal: str) -> str:
     found = _PRINCIPAL.fullmatch(principal)
     components = _COMPONENT.findall(found[1] if found else principal) or [principal]
     return re.sub(r"\\(.)", r"\1", components[min(1, len(components) - 1)]).removesuffix("$").lower()
+
+
+def _nameable(principal: str, name: str) -> bool:
+    """Whether it fits into a log, a file's name and a database: whoever made the account chose the letters."""
+    return 0 < len(name) <= LONGEST_NAME and len(principal) <= LONGEST_PRINCIPAL and principal.isprintable()
 
 
 def _token(text: str) -> bytes | Refused:
@@ -192,6 +207,27 @@ def _sids(proof: Proof) -> frozenset[str] | None:
         telemetry.pac_unreadable(proof.principal, str(error))
         return None
     return groups | {account}
+
+
+def _borrowed(proof: Proof) -> bool:
+    """Whether a ticket calls a machine what is the account of somebody else.
+
+    A domain controller writes the name that was asked for into a ticket, and takes any userPrincipalName for it (seen
+    with Samba's): whoever may set one would be ``host/dc01.corp``. The PAC has the account's own name ([MS-PAC] 2.5,
+    EffectiveName), in some realms the host's. A user by another name is no machine and stays who it is.
+    """
+    if proof.pac is None:
+        return False
+    try:
+        account = account_name(proof.pac).lower()
+    except PacError:  # ``_sids`` says so
+        return False
+    claimed = proof.principal.rpartition("@")[0].lower()
+    if claimed.startswith("host/"):
+        host = claimed.removeprefix("host/")
+        label = host.partition(".")[0]
+        return account not in {"", claimed, host, f"{label}$", f"{label[:ACCOUNT_LETTERS]}$"}
+    return claimed.endswith("$") and account not in {"", claimed}
 
 
 def _library() -> ModuleType:

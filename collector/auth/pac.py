@@ -43,18 +43,30 @@ def account_and_groups(info: bytes) -> tuple[str, frozenset[str]]:
     all there is; the SIDs that everybody has (Everyone, Authenticated Users) are not among them. Attributes of
     groups are not read: a KDC sends what is enabled. Raises ``PacError``, and nothing else.
     """
+    return _read(_opened(info))
+
+
+def account_name(info: bytes) -> str:
+    """The account's own name, sAMAccountName (``PC01$``), ``""`` for none: a ticket may name it otherwise.
+
+    *info* and errors as for ``account_and_groups``.
+    """
+    return _opened(info).text(_TEXTS[0])
+
+
+def _opened(info: bytes) -> _Ndr:
     if not info.startswith(HEADER) or not _END <= len(info) <= LONGEST:
         raise PacError(f"the PAC's logon information ({len(info)} bytes) does not begin as [MS-PAC] 2.5 says")
-    return _read(_Ndr(info, _END))
+    return _Ndr(info, _END)
 
 
 def _read(ndr: _Ndr) -> tuple[str, frozenset[str]]:
     """Every pointer is followed, because what comes later can be found in no other way."""
     for text in _TEXTS:
-        ndr.skip_text(text)
+        ndr.text(text)
     groups = ndr.rids(_GROUPS)
-    ndr.skip_text(_LOGON_SERVER)
-    ndr.skip_text(_LOGON_DOMAIN)
+    ndr.text(_LOGON_SERVER)
+    ndr.text(_LOGON_DOMAIN)
     domain = ndr.sid(_DOMAIN_SID)
     extra = list(ndr.sids(_EXTRA))
     resource_domain = ndr.sid(_RESOURCE_DOMAIN_SID)
@@ -92,13 +104,16 @@ class _Ndr:
         self.at = start + size + (-size) % 4
         return start
 
-    def skip_text(self, field: int) -> None:
-        """An RPC_UNICODE_STRING at *field*: its text, of which only the length matters here."""
-        if self.number(field + 4):
-            counts = self.take(12)  # maximum, offset, actual count
-            if self.number(counts + 4):
-                raise PacError("a text of the PAC does not begin at its beginning")
-            self.take(2 * self.number(counts + 8))
+    def text(self, field: int) -> str:
+        """The RPC_UNICODE_STRING at *field*, ``""`` for none."""
+        if not self.number(field + 4):
+            return ""
+        counts = self.take(12)  # maximum, offset, actual count
+        if self.number(counts + 4):
+            raise PacError("a text of the PAC does not begin at its beginning")
+        size = 2 * self.number(counts + 8)
+        start = self.take(size)
+        return self.value[start : start + size].decode("utf-16-le", "replace")
 
     def rids(self, field: int) -> list[int]:
         """The relative ids of the GROUP_MEMBERSHIPs at *field* (count, pointer); attributes follow each."""

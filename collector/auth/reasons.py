@@ -6,6 +6,7 @@ whoever read it (``tokens``), and no token ever comes here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from collector.auth.tokens import Seen
@@ -33,7 +34,8 @@ _BY_CODE: Mapping[int, str] = {  # RFC 4120 7.5.9
     41: "its token was altered on the way",
     44: "the keytab has no key of the version of the ticket {for_name}: the account's password was changed after the"
     " keytab was made. Make the keytab again; keep the old keys in it for the ten hours that tickets live",
-    45: "the keytab has no key of the encryption type of the ticket {for_name}. Make the keytab again with AES keys",
+    45: "the keytab has no key of the encryption type of the ticket {for_name}, or it cannot be read any more (gone,"
+    " damaged, or not for this user): wef doctor keytab shows which. Make the keytab again with AES keys",
 }
 
 WRONG_BINDING = (
@@ -43,17 +45,30 @@ WRONG_BINDING = (
 NOT_BOUND = "its token is not bound to this TLS connection, and cbt_hardening is strict"
 NOT_MUTUAL = "the source does not ask this collector to prove itself (mutual authentication); Windows always does"
 NOT_SEALING = "its session can seal nothing: it asked for no confidentiality and integrity"
+NOT_ORDERED = (
+    "its session would take sealed bodies twice and in any order: it asked for no sequence detection; Windows always"
+    " does"
+)
 DCE_STYLE = "its session is in DCE style, which WS-Management does not use"
 ANONYMOUS = "it showed a ticket of nobody (anonymous)"
+BORROWED = (
+    "its ticket calls it a machine, and the account that the ticket was issued to has another name: somebody set that"
+    " account's userPrincipalName so. Machines come as the name of their own account"
+)
 RC4 = (
     "its session key is RC4, which has been broken for years. Enable AES for the collector's account and the source"
     " (msDS-SupportedEncryptionTypes), or set allow_rc4 = true"
 )
 
 
+_REPLAY_CACHE = re.compile("rcache|replay cache", re.IGNORECASE)  # the names of MIT's files, and its words
+
+
 def of_kerberos(code: int, text: str, seen: Seen | None) -> str:
     """Why the library refused. *code* as in ``GssRefusal``, *text* its own words, *seen* what the token is."""
     sentence = _BY_CODE.get(code)
+    if sentence is None and _REPLAY_CACHE.search(text):
+        return f"this machine cannot note which tokens were shown, so it takes none: {text}. See KRB5RCACHEDIR"
     if sentence is None:
         return f"its token was not accepted: {text}"
     return sentence.format(for_name=_for_name(seen))

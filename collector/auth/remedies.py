@@ -75,7 +75,8 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], str]] = [
         ),
         (r"policy rejects", "the domain controller's policy forbids this account such a ticket"),
         (
-            r"Message stream modified|integrity check|Incorrect net address|checksum",
+            r"Message stream modified|integrity check|Incorrect net address|checksum|Mutual authentication failed"
+            r"|Invalid token was supplied",
             "the answer is none that the service with this name could have made: something else answers there",
         ),
     )

@@ -56,17 +56,22 @@ class Tickets:
         """A ticket for a new connection. May ask a KDC, which can take seconds. Raises ``NotAuthenticated``."""
         with self._lock:
             held = self._held
-            if held is not None and held.remaining > MARGIN:
+            remaining = held.remaining if held is not None else 0
+            if held is not None and remaining > MARGIN:
                 return held
-            self._pause()
-            try:
-                self._held = self._acquired()
-                self._failure = None
-            except GssRefusal as refusal:
-                if held is None or held.remaining == 0:  # an old ticket is better than none
-                    raise self._remember(refusal) from None
+            trouble = self._pause() or self._renew()
+            if trouble is not None and not remaining:  # an old ticket is better than none
+                raise trouble
             assert self._held is not None
             return self._held if self._lasts() else self._let_go(self._held)
+
+    def _renew(self) -> NotAuthenticated | None:
+        """Ask for a new ticket; why there is none. The pause counts for those who still have an old one as well."""
+        try:
+            self._held, self._failure = self._acquired(), None
+        except GssRefusal as refusal:
+            return self._remember(refusal)
+        return None
 
     def _acquired(self) -> Ticket:
         credentials, negotiate = self._credentials, self._credentials.mechanism == "negotiate"
@@ -88,10 +93,11 @@ class Tickets:
         self._held = None
         return ticket
 
-    def _pause(self) -> None:
+    def _pause(self) -> NotAuthenticated | None:
         failure = self._failure
         if failure is not None and self._clock.monotonic() < failure.until and failure.keytab == self._keytab_age():
-            raise NotAuthenticated(failure.said)
+            return NotAuthenticated(failure.said)
+        return None
 
     def _remember(self, refusal: GssRefusal) -> NotAuthenticated:
         said = str(refusal)

@@ -18,8 +18,9 @@ from collector.auth.keytab import read_keytab
 from collector.auth.mechanisms import MECHANISMS
 from collector.clock import ManualClock
 from collector.config.settings import ListenerSettings
-from collector.doctor.certificates import alternative_names, covers
+from collector.doctor.certificates import alternative_names, covers, described
 from collector.doctor.keytabs import look_at_keytab, names
+from collector.doctor.pile import Pile
 from collector.errors import OperatorError
 from collector.listener.serving import tls_context
 
@@ -68,7 +69,10 @@ def _tls_findings(name: str, listener: ListenerSettings, now: datetime) -> tuple
         return list(error.problems), []
     assert listener.certificate is not None
     assert listener.key is not None
-    own = x509.load_pem_x509_certificates(listener.certificate.read_bytes())
+    try:
+        own = [held.certificate for held in Pile.of([listener.certificate]).certificates]
+    except OperatorError as error:  # what OpenSSL takes, others may not
+        return list(error.problems), []
     problems += _date_problems(f"certificate {listener.certificate}", own[0], now)
     problems += [
         found
@@ -76,11 +80,19 @@ def _tls_findings(name: str, listener: ListenerSettings, now: datetime) -> tuple
         for found in _date_problems(f"client_ca {authority.subject.rfc4514_string()}", authority, now)
     ]
     problems += _revocation_problems(authorities, now)
-    return problems, [
-        *_name_warnings(listener, own[0]),
-        *_soon(listener.certificate, own[0], now),
-        *_open_key(listener.key),
-    ]
+    return (
+        problems,
+        [
+            *(  # of the chain that is served with it, and no problem where another one leads to the root as well
+                text
+                for signer in own[1:]
+                for text in _date_problems(f"{described(signer)} in {listener.certificate}", signer, now)
+            ),
+            *_name_warnings(listener, own[0]),
+            *_soon(listener.certificate, own[0], now),
+            *_open_key(listener.key),
+        ],
+    )
 
 
 def _unreadable(name: str, listener: ListenerSettings) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""``wef letters``: records that a sink will never take as they are; look at them, and offer them again.
+"""``wef letters``: records that a sink will never take as they are; look at them, offer them again, throw them away.
 
-Beside a running collector the request goes into the state and the collector answers it there: its
+Beside a running collector the request to offer them goes into the state and the collector answers it there: its
 sinks stay its own. Without one the command is the collector for a moment, lock and all.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -21,7 +22,9 @@ from collector.cli.output import config_option, json_option, print_json, print_r
 from collector.cli.settings import load_settings, reading_state
 from collector.clock import SystemClock, timestamp
 from collector.config.settings import CollectorSettings
-from collector.errors import OperatorError
+from collector.errors import Backpressure, OperatorError
+from collector.events.days import nanoseconds
+from collector.events.times import parse_time
 from collector.routing.replay import Direct, Replay
 from collector.sinks.base import Surroundings
 from collector.sinks.table import SINKS
@@ -37,12 +40,53 @@ AT_ONCE = 500
 """Letters marked in one transaction: the running collector's bookmarks wait for it."""
 LOOK = 0.1
 """Seconds between two looks whether the running collector has answered."""
-NO, UNREACHABLE, LATER, NOT_PERMITTED = 1, 69, 75, 77
+NO, UNREACHABLE, WRITE_FAILED, LATER, NOT_PERMITTED = 1, 69, 74, 75, 77
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters are meant: all that are given must agree, the sinks and the reasons are alternatives.
+
+    *reasons* are globs on the whole reason, without regard to case: a far end's reason may quote what a source wrote,
+    and half a reason would then select letters that nobody meant. *until* is in nanoseconds since 1970, None: no end.
+    """
+
+    sinks: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    until: int | None = None
+
+    def takes(self, letter: Letter) -> bool:
+        return (
+            (not self.sinks or letter.sink in self.sinks)
+            and (not self.reasons or any(fnmatchcase(letter.reason.lower(), glob.lower()) for glob in self.reasons))
+            and (self.until is None or nanoseconds(letter.received) <= self.until)
+        )
+
+
+def filter_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What ``Filter`` is made of."""
+    for option in (
+        click.option("--until", metavar="TIME", help="Only letters received not after this (2026-01-31, 7d)."),
+        click.option(
+            "--reason", "reasons", multiple=True, metavar="GLOB", help="Only with this reason ('computer:*')."
+        ),
+        click.option("--sink", "sinks", multiple=True, metavar="NAME", help="Only of this sink; repeat for more."),
+    ):
+        function = option(function)
+    return function
+
+
+def _filter(sinks: Sequence[str], reasons: Sequence[str], until: str | None) -> Filter:
+    try:
+        end = None if until is None else parse_time(until, SystemClock().now())
+    except ValueError as error:
+        raise click.UsageError(f"--until: {error}.") from error
+    return Filter(tuple(sinks), tuple(reasons), end)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one letter: delivered, returned (with a new reason), unreachable or waiting."""
+    """What became of one letter: delivered, returned (with a new reason), unreachable, waiting or deleted."""
 
     id: str
     sink: str
@@ -52,23 +96,26 @@ class Outcome:
 
 @click.group()
 def command() -> None:
-    """List the records that a sink rejected, and offer them again."""
+    """List the records that a sink rejected or was not offered, offer them again, or throw them away."""
 
 
 @command.command("list")
-@click.option("--sink", "sinks", multiple=True, metavar="NAME", help="Only letters of this sink; repeat for more.")
+@filter_options
 @config_option
 @json_option
-def list_(sinks: tuple[str, ...], config: str | None, as_json: bool) -> None:
+def list_(
+    sinks: tuple[str, ...], reasons: tuple[str, ...], until: str | None, config: str | None, as_json: bool
+) -> None:
     """One line for each letter, the oldest first."""
+    wanted = _filter(sinks, reasons, until)
     settings = load_settings(config)
-    print_rows(_rows(settings, sinks, whole=as_json), COLUMNS, as_json=as_json, empty="There is no letter.")
+    print_rows(_rows(settings, wanted, whole=as_json), COLUMNS, as_json=as_json, empty="There is no letter.")
 
 
-def _rows(settings: CollectorSettings, sinks: Sequence[str], *, whole: bool) -> Iterator[dict[str, Any]]:
+def _rows(settings: CollectorSettings, wanted: Filter, *, whole: bool) -> Iterator[dict[str, Any]]:
     with reading_state(settings) as store:
         for letter in store.letters():
-            if sinks and letter.sink not in sinks:
+            if not wanted.takes(letter):
                 continue
             record = letter.record.decode("utf-8", "replace")
             yield {
@@ -101,15 +148,64 @@ def replay(
     if bool(ids) + bool(sinks) + every != 1:
         raise click.UsageError("Say which letters: their ids, or --sink NAME, or --all.")
     settings = load_settings(config)
-    selected = _selected(settings, ids, sinks)
+    selected = _selected(settings, ids, Filter(sinks))
     telemetry.configure("error", settings.log.format)  # our stdout is for outcomes
     outcomes = asyncio.run(offer_again(settings, selected, wait))
-    if as_json:
-        for outcome in outcomes:
-            print_json({column: getattr(outcome, column) for column in OUTCOMES})
-    else:
-        _tell(outcomes)
+    _tell(outcomes, as_json=as_json)
     raise click.exceptions.Exit(exit_code(outcomes))
+
+
+@command.command("delete")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@filter_options
+@click.option("--all", "every", is_flag=True, help="All letters.")
+@config_option
+@json_option
+def delete(
+    ids: tuple[str, ...],
+    sinks: tuple[str, ...],
+    reasons: tuple[str, ...],
+    until: str | None,
+    every: bool,
+    config: str | None,
+    as_json: bool,
+) -> None:
+    """Throw letters away for good, with a running collector or without one. It asks nothing: look with list first.
+
+    Exit code 0: they are gone, 1: no letter has one of these ids (then none is deleted).
+    """
+    wanted = _filter(sinks, reasons, until)
+    if bool(ids) + (wanted != Filter()) + every != 1:
+        raise click.UsageError("Say which letters: their ids, or --sink, --reason and --until, or --all.")
+    settings = load_settings(config)
+    selected = _selected(settings, ids, wanted)
+    telemetry.configure("error", settings.log.format)  # our stdout is for outcomes
+    asyncio.run(throw_away(settings, list(selected)))
+    _tell([Outcome(identifier, sink, "deleted") for identifier, sink in selected.items()], as_json=as_json)
+
+
+async def throw_away(settings: CollectorSettings, ids: Sequence[str]) -> None:
+    """Return when letters *ids* are gone from the disk. Raises ``OperatorError``."""
+    folder = StateFolder(settings.state)
+    if not ids:
+        return
+    running = folder.in_use()  # it asks the state for letters each time, so they may go without its knowledge
+    if not running:
+        require_owner(folder, os.geteuid())
+        folder.lock()
+    try:
+        store = SqliteStore.open_beside(folder.database) if running else SqliteStore.open(folder.database)
+        try:
+            for start in range(0, len(ids), AT_ONCE):
+                await store.remove_letters(ids[start : start + AT_ONCE])
+        except Backpressure as error:
+            raise OperatorError(
+                f"{error}. What was deleted is gone, the rest is there.", exit_code=WRITE_FAILED
+            ) from error
+        finally:
+            await store.close()
+    finally:
+        folder.unlock()
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
@@ -213,14 +309,14 @@ def _left(letter: Letter) -> Outcome:
     return Outcome(letter.id, letter.sink, "returned", letter.reason)
 
 
-def _selected(settings: CollectorSettings, ids: Sequence[str], sinks: Sequence[str]) -> dict[str, str]:
+def _selected(settings: CollectorSettings, ids: Sequence[str], wanted: Filter) -> dict[str, str]:
     """Letter id -> sink, the oldest first. Raises ``OperatorError`` for an id that no letter has."""
     named = frozenset(ids)
     with reading_state(settings) as store:
         selected = {
             letter.id: letter.sink
             for letter in store.letters()
-            if (letter.id in named if named else not sinks or letter.sink in sinks)
+            if (letter.id in named if named else wanted.takes(letter))
         }
     missing = [identifier for identifier in ids if identifier not in selected]
     if missing:
@@ -228,12 +324,16 @@ def _selected(settings: CollectorSettings, ids: Sequence[str], sinks: Sequence[s
     return selected
 
 
-def _tell(outcomes: Sequence[Outcome]) -> None:
+def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    if as_json:
+        for outcome in outcomes:
+            print_json({column: getattr(outcome, column) for column in OUTCOMES})
+        return
     if not outcomes:
         click.echo("There is no such letter.")
         return
     counts = Counter(outcome.outcome for outcome in outcomes)
-    left = [outcome for outcome in outcomes if outcome.outcome != "delivered"]
+    left = [outcome for outcome in outcomes if outcome.outcome not in ("delivered", "deleted")]
     if left:
         print_rows(({column: getattr(entry, column) for column in OUTCOMES} for entry in left), OUTCOMES, as_json=False)
     click.echo(", ".join(f"{count} {word}" for word, count in counts.items()))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import click
 
 from collector.config.load import VARIABLE
-from collector.errors import OperatorError
+from collector.errors import Backpressure, OperatorError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module of this room, one line for --help)
@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "subscriptions": ("subscriptions", "List, show and import subscriptions."),
     "bookmarks": ("bookmarks", "List and show the bookmarks of sources."),
     "sinks": ("sinks", "List the sinks and how their lanes stand."),
-    "letters": ("letters", "Records that a sink rejected: list them, offer them again."),
+    "letters": ("letters", "Records that a sink rejected: list them, offer them again, throw them away."),
     "match": ("match", "Which sinks take an event, and why."),
     "setup": ("setup", "Make the topics or templates that the sinks need."),
     "normalize": ("normalize", "Turn event XML into documents."),
@@ -38,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tls": ("tls", "Make a lab certificate authority with certificates."),
     "version": ("version", "Version, Python, kernel and engines."),
 }
-USAGE = 64
+USAGE, STATE_FAILED = 64, 74
 
 
 class _Commands(click.Group):
@@ -86,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for problem in error.problems:
             click.echo(problem, err=True)
         code = error.exit_code
+    except Backpressure as error:  # the state: damaged, on a failing disk, locked for seconds
+        click.echo(str(error), err=True)
+        code = STATE_FAILED
     except click.UsageError as error:
         error.show()
         code = USAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -27,7 +28,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 def print_json(row: Mapping[str, Any]) -> None:
     """One object, one line."""
-    sys.stdout.buffer.write(orjson.dumps(row, default=str, option=orjson.OPT_UTC_Z) + b"\n")
+    try:
+        line = orjson.dumps(row, default=str, option=orjson.OPT_UTC_Z)
+    except orjson.JSONEncodeError:  # the name of a file need not be UTF-8, and Python keeps its bytes as surrogates
+        line = json.dumps(row, default=str).encode("ascii")
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -188,6 +188,9 @@ class ListenerSettings(Settings):
             for word in chosen
             if word not in BUILT
         ]
+        problems.extend(
+            (at, f'"{word}" is there twice.') for word in sorted({w for w in chosen if chosen.count(w) > 1})
+        )
         if "none" in chosen and (self.transport != "http" or not self.loopback):
             problems.append(
                 (at, '"none" proves nobody, so it needs transport = "http" and address = "127.0.0.1" or "::1".')

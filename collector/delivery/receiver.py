@@ -126,7 +126,7 @@ class Receiver:
         """What each sink would have taken of the rows *held*, as letters to it: so they can be released."""
         caller, letters = reaped.batch.caller, []
         for sink, rows, records in self._router.withheld(reaped, held):
-            reasons = [spoofing.objection(caller, reaped.keys[row][1]) for row in rows]
+            reasons = [spoofing.objection(caller, reaped.keys[row][1], reaped.texts[row]) for row in rows]
             letters += quarantined(sink, records, reasons, caller.key, [reaped.texts[row] for row in rows])
         return letters
 
@@ -145,10 +145,11 @@ class Receiver:
 def _misfits(reaped: Harvest, policy: Spoofing) -> Sequence[int]:
     """Mark what does not fit its caller; the rows that must not go on. Raises ``ComputerMismatch`` when none may."""
     caller, subscription = reaped.batch.caller, reaped.batch.subscription.name
-    verdict = spoofing.judge(policy, caller, reaped.keys)
+    verdict = spoofing.judge(policy, caller, reaped.keys, reaped.texts)
     if verdict is None:
         return ()
-    reason = spoofing.objection(caller, reaped.keys[verdict.rows[0]][1])
+    first = verdict.rows[0]
+    reason = spoofing.objection(caller, reaped.keys[first][1], reaped.texts[first])
     telemetry.computers_mismatched(caller.name, subscription, verdict.outcome, len(verdict.rows), reason)
     match verdict:
         case spoofing.Mark(rows):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -53,7 +54,7 @@ def look_at_server(held: Held, chain: Sequence[Held], host: str | None, now: dat
     yield from strength(held)
     yield from _purpose(held, ExtendedKeyUsageOID.SERVER_AUTH, "serverAuth", "Server Authentication")
     yield from _server_names(held, host)
-    yield from path_of(held, chain)
+    yield from path_of(held, chain, now)
 
 
 def look_at_authority(held: Held, now: datetime) -> Iterator[Finding]:
@@ -126,7 +127,7 @@ def life(held: Held, now: datetime) -> Iterator[Finding]:
 
 def strength(held: Held) -> Iterator[Finding]:
     """Signature and key. A root's own signature protects nothing, so its hash does not matter."""
-    algorithm = held.certificate.signature_hash_algorithm
+    algorithm = _digest_of(held.certificate)
     self_signed = held.certificate.issuer == held.certificate.subject
     if algorithm is not None and algorithm.name in _WEAK and not self_signed:
         yield problem(
@@ -145,11 +146,20 @@ def strength(held: Held) -> Iterator[Finding]:
         yield warning(held.subject, f"its curve is {key.curve.name}.", "Windows takes P-256 and P-384 everywhere.")
 
 
-def path_of(held: Held, others: Sequence[Held]) -> Iterator[Finding]:
-    """Who signed it, up to a root, as far as *others* go."""
+def _digest_of(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    try:
+        return certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+
+
+def path_of(held: Held, others: Sequence[Held], now: datetime) -> Iterator[Finding]:
+    """Who signed it, up to a root, as far as *others* go, and whether they may and still can."""
     seen = [held.certificate]
     while seen[-1].issuer != seen[-1].subject:
-        signer = next((one.certificate for one in others if signed_by(seen[-1], one.certificate)), None)
+        signers = [one.certificate for one in others if signed_by(seen[-1], one.certificate)]
+        # a renewed CA often keeps its key, and the old certificate lies beside it
+        signer = max(signers, key=lambda one: can_sign(one) and now <= one.not_valid_after_utc, default=None)
         if signer is None or signer in seen:
             yield warning(
                 held.subject,
@@ -158,7 +168,15 @@ def path_of(held: Held, others: Sequence[Held]) -> Iterator[Finding]:
             )
             return
         seen.append(signer)
-    if len(seen) == 1:
+    unfit = next((one for one in seen[1:] if not can_sign(one) or now > one.not_valid_after_utc), None)
+    if unfit is not None:
+        yield problem(
+            held.subject,
+            f"it was signed by {described(unfit)}, which"
+            + (" is no CA." if not can_sign(unfit) else f" has expired on {unfit.not_valid_after_utc:%Y-%m-%d}."),
+            "No source trusts it then: replace that CA's certificate in the chain, or issue this one by another CA.",
+        )
+    elif len(seen) == 1:
         yield warning(
             held.subject,
             "it is self-signed.",
@@ -172,7 +190,7 @@ def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
     """By name and signature, not by dates."""
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
@@ -192,10 +210,12 @@ def public_half(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(_DER, _PUBLIC)
 
 
-def look_at_key(held: Held, public: bytes, path: str, mode: int) -> Iterator[Finding]:
-    """The private key's file: *public* is its public half in DER, *mode* its rights."""
+def look_at_key(held: Held | None, public: bytes, path: str, mode: int) -> Iterator[Finding]:
+    """The private key's file: *public* is its public half in DER, *mode* its rights. *held* None: it came alone."""
     subject = f"key {path}"
-    if public != public_half(held.certificate):
+    if held is None:
+        yield warning(subject, "there is no certificate beside it.", "Name its certificate too, to see if they fit.")
+    elif public != public_half(held.certificate):
         yield problem(
             subject, f"it does not belong to {held.path}.", "Name the key that this certificate was made for."
         )

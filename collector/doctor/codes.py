@@ -40,7 +40,8 @@ class Explanation:
             return ""
         if self.number < 2**16:
             return str(self.number)
-        return f"0x{self.number:08X} = {self.number} = {self.number - WORD}"
+        signed = f" = {self.number - WORD}" if self.number >= WORD // 2 else ""
+        return f"0x{self.number:08X} = {self.number}{signed}"
 
 
 class NoNumber(ValueError):
@@ -57,7 +58,12 @@ def explain(text: str) -> Sequence[Explanation]:
         wanted = wanted[:-1]  # as C headers write it
     number = _number(wanted)
     if number is not None:
-        return [entry for entry in _table() if entry.number in (number, _whole(number))]
+        meant = number, _whole(number)
+        return [
+            entry
+            for entry in _table()
+            if entry.number == number or (entry.number in meant and entry.family != "event")  # no HRESULT holds those
+        ]
     folded = wanted.upper()
     if not re.fullmatch(r"[A-Z][A-Z0-9_]{2,}", folded):
         raise NoNumber(

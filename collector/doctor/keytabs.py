@@ -8,9 +8,11 @@ name has its own.
 
 from __future__ import annotations
 
+import re
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from itertools import islice
 
 from collector.auth.keytab import Entry
 from collector.doctor.findings import Finding, ok, problem, warning
@@ -18,7 +20,9 @@ from collector.doctor.findings import Finding, ok, problem, warning
 SERVICES = ("HTTP", "HOST")
 """What Windows asks tickets for: HTTP/, and HOST/ from Server 2025 on (protocol.md 3.4)."""
 SHOWN = 12
-"""Principals listed in one sentence; a keytab of a joined machine has about ten."""
+"""Principals listed in one sentence, realms looked at; a keytab of a joined machine has about ten names."""
+
+_HARMLESS = re.compile(r"[A-Za-z0-9._:/@$-]{1,255}")
 
 
 def look_at_keytab(subject: str, entries: Sequence[Entry], mode: int, *, allow_rc4: bool = False) -> Iterator[Finding]:
@@ -31,22 +35,27 @@ def look_at_keytab(subject: str, entries: Sequence[Entry], mode: int, *, allow_r
     yield from _strength(subject, entries, allow_rc4=allow_rc4)
     realms = sorted({entry.realm for entry in entries})
     if len(realms) > 1:
-        yield ok(subject, f"it serves {len(realms)} realms: {', '.join(realms)}.")
+        yield ok(subject, f"it serves {len(realms)} realms: {', '.join(realms[:SHOWN])}{_more(realms)}.")
 
 
 def holdings(entries: Sequence[Entry]) -> str:
     """``HTTP/wec@R (version 3: aes256-..., 2026-03-01)``, each principal once with its newest version."""
+    held: dict[str, list[Entry]] = {}
+    for entry in entries:
+        held.setdefault(entry.principal, []).append(entry)
     said = []
-    for principal in dict.fromkeys(entry.principal for entry in entries):
-        mine = [entry for entry in entries if entry.principal == principal]
+    for principal, mine in islice(held.items(), SHOWN):
         newest = max(entry.kvno for entry in mine)
         current = [entry for entry in mine if entry.kvno == newest]
         older = sorted({entry.kvno for entry in mine} - {newest})
         kept = f", and {', '.join(map(str, older))}" if older else ""
         types = ", ".join(dict.fromkeys(entry.encryption for entry in current))
         said.append(f"{principal} (version {newest}{kept}: {types}; {max(one.made for one in current):%Y-%m-%d})")
-    more = f" and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
-    return "; ".join(said[:SHOWN]) + more
+    return "; ".join(said) + _more(held)
+
+
+def _more(of: Sized) -> str:
+    return f" and {len(of) - SHOWN} more" if len(of) > SHOWN else ""
 
 
 def names(
@@ -56,7 +65,7 @@ def names(
 
     *opened* are principals whose tickets were opened when it was tried: then the name does not matter.
     """
-    for realm in sorted({entry.realm for entry in entries}):
+    for realm in sorted({entry.realm for entry in entries})[:SHOWN]:
         mine = [entry for entry in entries if entry.realm == realm]
         spelled = {entry.name for entry in mine}
         folded = {name.lower() for name in spelled}
@@ -78,19 +87,21 @@ def _missing(subject: str, wanted: str, mine: Sequence[Entry], accounts: Sequenc
     """Decided by what else there is: the key of an account opens the tickets of all its names."""
     service, _, rest = wanted.partition("/")
     host, _, realm = rest.rpartition("@")
-    held = ", ".join(dict.fromkeys(entry.principal for entry in mine))
+    principals = list(dict.fromkeys(entry.principal for entry in mine))
+    held = ", ".join(principals[:SHOWN]) + _more(principals)
     text = f"no key for {wanted}.\n  It holds: {held}. "
     if accounts:
         sentence = f"The key of {accounts[0]} opens it if the name is registered at that account."
         return warning(
-            subject, text + sentence, f"setspn -L {accounts[0]} lists its names; wef doctor keytab tries it."
+            subject, text + sentence, f"setspn -L {typed(accounts[0])} lists its names; wef doctor keytab tries it."
         )
     if service != SERVICES[0]:
         return warning(
             subject,
             text + f"Windows Server 2025 and later ask for {service}/; another name's key opens it only if both"
             " are of one account.",
-            f"setspn -S {service}/{host} ACCOUNT, the account that has HTTP/{host}; in an MIT realm: ktadd it too.",
+            f"setspn -S {service}/{typed(host)} ACCOUNT, the account that has HTTP/{typed(host)};"
+            " in an MIT realm: ktadd it too.",
         )
     return problem(subject, text + "Clients ask for HTTP/<the name in the policy>.", recipe(host, realm))
 
@@ -109,7 +120,7 @@ def _strength(subject: str, entries: Sequence[Entry], *, allow_rc4: bool) -> Ite
     weak = [name for name in dict.fromkeys(entry.principal for entry in entries) if name not in strong]
     if not weak:
         return
-    text = f"only RC4 or DES keys for {', '.join(weak[:SHOWN])}."
+    text = f"only RC4 or DES keys for {', '.join(weak[:SHOWN])}{_more(weak)}."
     remedy = (
         "Let the account use AES (msDS-SupportedEncryptionTypes = 24, or the two AES boxes of the account), set its"
         " password anew, and make the keytab with /crypto AES256-SHA1."
@@ -175,8 +186,18 @@ def unopened(subject: str, entries: Sequence[Entry], ticket: Shown, said: str) -
     )
 
 
+def typed(name: str) -> str:
+    """*name* as it may stand in a command that people paste into a shell; it comes from a file that anybody made."""
+    return name if _HARMLESS.fullmatch(name) else "NAME"
+
+
 def recipe(host: str, realm: str) -> str:
-    """How a keytab is made anew, one line for each kind of domain."""
+    """How a keytab is made anew, one line for each kind of domain.
+
+    Those of a joined machine name no file: adcli and msktutil set the machine's password anew and read the old one from
+    the keytab that they write, so any other file than the machine's own would part the two.
+    """
+    host, realm = typed(host), typed(realm)
     return "\n".join([
         "Make the keytab anew; one of:",
         f"  ktpass /princ HTTP/{host}@{realm} /mapuser ACCOUNT /pass * /ptype KRB5_NT_PRINCIPAL /crypto AES256-SHA1"
@@ -184,7 +205,7 @@ def recipe(host: str, realm: str) -> str:
         f"  setspn -S HOST/{host} ACCOUNT   (then HOST/ has the same key)",
         f"  samba-tool spn add HTTP/{host} ACCOUNT && samba-tool domain exportkeytab http.keytab"
         f" --principal=HTTP/{host}   (Samba)",
-        f"  adcli update --host-keytab=http.keytab --add-service-principal=HTTP/{host}   (machine joined with adcli)",
-        "  msktutil update --service HTTP --service HOST --keytab http.keytab   (machine joined with msktutil)",
+        f"  adcli update --add-service-principal=HTTP/{host}   (machine joined with adcli; then copy /etc/krb5.keytab)",
+        "  msktutil update --service HTTP --service HOST   (machine joined with msktutil; then copy /etc/krb5.keytab)",
         f'  kadmin -q "ktadd -k http.keytab HTTP/{host} HOST/{host}"   (MIT realm)',
     ])  # fmt: skip

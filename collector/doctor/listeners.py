@@ -12,6 +12,7 @@ from cryptography import x509
 
 from collector.auth.certificate import thumbprint
 from collector.config.settings import ListenerSettings
+from collector.delivery.exchange import VENDOR
 from collector.doctor.findings import Finding, ok, problem, warning
 from collector.doctor.probes import Reached
 
@@ -56,12 +57,12 @@ def look_at_listener(name: str, settings: ListenerSettings, seen: Sequence[Reach
 
 
 def _answers(subject: str, settings: ListenerSettings, one: Reached) -> Iterator[Finding]:
-    if one.version:
+    if one.version.startswith(VENDOR):
         yield ok(subject, f"it is open and says {one.version}.")
     else:
         yield problem(
             subject,
-            "it does not answer Identify.",
+            f"it says that it is {one.version[:100]}." if one.version else "it does not answer Identify.",
             "Another program has the port, or a proxy stands before it: ss -ltnp.",
         )
         return
@@ -85,7 +86,11 @@ def _answers(subject: str, settings: ListenerSettings, one: Reached) -> Iterator
 def _served(subject: str, settings: ListenerSettings, one: Reached) -> Iterator[Finding]:
     if one.certificate is None:
         return
-    served = x509.load_der_x509_certificate(one.certificate)
+    try:
+        served = x509.load_der_x509_certificate(one.certificate)
+    except ValueError as error:
+        yield problem(subject, f"it serves a certificate that cannot be read: {error}.", "Issue a new one.")
+        return
     try:
         assert settings.certificate is not None
         file = x509.load_pem_x509_certificates(settings.certificate.read_bytes())[0]

@@ -47,6 +47,12 @@ def look_at_name(host: str, resolver: Resolver, *, kerberos: bool) -> Iterator[F
             f"it resolves to {', '.join(addresses[:4])}, which is not this machine.",
             "Right behind a load balancer or address translation; otherwise correct the DNS record.",
         )
+    elif host.lower().rstrip(".") != "localhost" and all(ipaddress.ip_address(one).is_loopback for one in addresses):
+        yield warning(
+            subject,
+            f"here it resolves to {', '.join(addresses[:4])}, which says nothing about what sources find.",
+            "/etc/hosts of this machine says so; on a source: Resolve-DnsName " + host,
+        )
     else:
         yield ok(subject, f"it resolves to this machine ({', '.join(addresses[:4])}).")
         yield from _reverse(subject, host, next(one for one in addresses if one not in strange), resolver)

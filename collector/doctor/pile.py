@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from collector.doctor.certificates import Held
@@ -49,11 +50,14 @@ class Pile:
                 content = file.read(LARGEST)
         except OSError as error:
             raise OperatorError(f"{path} cannot be read: {error.strerror}.", exit_code=UNREADABLE) from error
+        before = len(self.certificates)
         try:
             found = self._pem(path, content) if b"-----BEGIN" in content else self._der(path, content)
-        except (ValueError, TypeError) as error:  # TypeError: a key with a password
-            raise OperatorError(
-                f"{path} cannot be taken apart: {str(error).splitlines()[0][:120]}.", exit_code=UNREADABLE
+            for held in self.certificates[before:]:
+                _take_apart(held.certificate)
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+            raise OperatorError(  # TypeError: a key with a password
+                f"{path} cannot be taken apart: {str(error).partition(chr(10))[0][:120]}.", exit_code=UNREADABLE
             ) from error
         if not found:
             raise OperatorError(
@@ -82,3 +86,11 @@ class Pile:
             except ValueError:
                 return False
         return True
+
+
+def _take_apart(certificate: x509.Certificate) -> None:
+    """The library reads these when they are asked for; here is where a broken one has a file's name. Raises."""
+    certificate.extensions  # noqa: B018 - read
+    certificate.subject  # noqa: B018 - read
+    certificate.issuer  # noqa: B018 - read
+    certificate.public_key()

@@ -6,10 +6,12 @@ Blocking, with a time-out for each step: it runs in the foreground of a command.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from collector.auth.binding import endpoint_binding
@@ -110,8 +112,10 @@ def ready(address: str, port: int) -> int | None:
     """The status of /readyz; None when nobody answers there."""
     connection = http.client.HTTPConnection(dialled([address])[0], port, timeout=WAIT)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status
+        connection.connect()
+        with _deadline(connection.sock):
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None
     finally:
@@ -124,7 +128,7 @@ def identify_as(begin: Begin, address: str, port: int, *, secure: bool, host: st
     Raises ``CollectorError`` (not authenticated, a seal that does not open) and ``OSError``.
     """
     with _Line(_dial(address, port), port, secure=secure, host=host) as line:
-        initiator = begin(endpoint_binding(line.certificate) if line.certificate is not None else None)
+        initiator = begin(line.binding())
         proving = Proving(initiator)
         while (authorization := proving.next()) is not None:
             status, challenges, _ = line.post(PATH, b"", PLAIN, authorization)
@@ -164,6 +168,13 @@ class _Line:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
+    def binding(self) -> bytes | None:
+        """The channel binding, None without TLS. Raises ``CollectorError``."""
+        try:
+            return endpoint_binding(self.certificate) if self.certificate is not None else None
+        except ValueError as error:  # what OpenSSL takes, others may not
+            raise CollectorError(f"the certificate that it serves cannot be read: {error}") from error
+
     def post(
         self, path: str, body: bytes, content_type: str, authorization: str | None = None
     ) -> tuple[int, Sequence[str], bytes]:
@@ -171,10 +182,27 @@ class _Line:
         headers = {"Host": self._host, "Content-Type": content_type, "User-Agent": "wef doctor"}
         if authorization is not None:
             headers["Authorization"] = authorization
-        self._connection.request("POST", path, body, headers)
-        answer = self._connection.getresponse()
-        self.content_type = answer.getheader("Content-Type", "")
-        return answer.status, answer.headers.get_all("WWW-Authenticate", []), answer.read(LARGEST_ANSWER)
+        with _deadline(self._connection.sock):
+            self._connection.request("POST", path, body, headers)
+            answer = self._connection.getresponse()
+            self.content_type = answer.getheader("Content-Type", "")
+            return answer.status, answer.headers.get_all("WWW-Authenticate", []), answer.read(LARGEST_ANSWER)
+
+
+@contextlib.contextmanager
+def _deadline(connection: socket.socket) -> Iterator[None]:
+    """Cut *connection* off when an exchange does not end: a time-out counts from each byte that arrives."""
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    timer = threading.Timer(WAIT, cut)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _dial(address: str, port: int) -> socket.socket:

@@ -26,6 +26,8 @@ from collector.doctor.tickets import Asking, Trial
 from collector.errors import CollectorError
 
 KERBEROS = ("kerberos", "negotiate")
+MOST_HOSTS = 12
+"""Names of one keytab that are looked at unasked: each costs questions to DNS and to the KDC."""
 
 
 def of_keytab(
@@ -46,7 +48,14 @@ def of_keytab(
     subject = f"keytab {path}"
     entries = read_keytab(path)
     yield from keytabs.look_at_keytab(subject, entries, path.stat().st_mode, allow_rc4=allow_rc4)
-    for host in hosts or hosts_of(path):
+    named = hosts or hosts_of(path)
+    if entries and not named:
+        text = "it has no key of HTTP/, and nobody said for which name one is needed, so no ticket was tried."
+        yield warning(subject, text, f"wef doctor keytab {path} --name HOST, the name in the policy.")
+    if len(named) > MOST_HOSTS:
+        text = f"it has keys of {len(named)} hosts; the first {MOST_HOSTS} are looked at."
+        yield warning(subject, text, "wef doctor keytab --name HOST looks at another.")
+    for host in named[:MOST_HOSTS]:
         if resolver is not None:
             yield from look_at_name(host, resolver, kerberos=True)
         trial = Trial(subject, path, entries, host, clock)
@@ -73,14 +82,14 @@ def of_pile(pile: Pile, host: str | None, clock: Clock) -> Iterator[Finding]:
             if authorities:
                 yield from certificates.look_at_client(held, known, clock)
             else:
-                yield from certificates.path_of(held, pile.certificates)
+                yield from certificates.path_of(held, pile.certificates, now)
         else:
             yield from certificates.look_at_server(held, pile.certificates, host, now)
     yield from _authorities(pile, authorities, clock)
     for key in pile.keys:
         owners = [held for held in pile.certificates if certificates.public_half(held.certificate) == key.public]
-        for held in owners or leaves[:1]:
-            yield from certificates.look_at_key(held, key.public, key.path, key.mode)
+        for owner in owners or leaves[:1] or (None,):
+            yield from certificates.look_at_key(owner, key.public, key.path, key.mode)
 
 
 def of_tls(listener: ListenerSettings, host: str, clock: Clock) -> Iterator[Finding]:
@@ -102,7 +111,10 @@ def of_tls(listener: ListenerSettings, host: str, clock: Clock) -> Iterator[Find
 def of_client(path: Path, listener: ListenerSettings, clock: Clock) -> Iterator[Finding]:
     """Whether *listener* would let in the client whose certificate is in *path*. Raises ``OperatorError``."""
     authorities = Authorities.load(listener.client_ca, listener.crl)
-    for held in Pile.of([path]).certificates[:1]:
+    found = Pile.of([path]).certificates[:1]
+    if not found:
+        yield problem(f"client {path}", "it holds no certificate.", "Name the PEM or DER file of the certificate.")
+    for held in found:
         yield from certificates.look_at_client(held, authorities, clock)
 
 

@@ -16,7 +16,7 @@ from collector.auth.keytab import Cursor, Entry, KeytabError
 from collector.auth.tokens import TokenError, peek
 from collector.clock import Clock
 from collector.doctor.findings import Finding, ok, problem, warning
-from collector.doctor.keytabs import SERVICES, Shown, recipe, unopened
+from collector.doctor.keytabs import SERVICES, Shown, recipe, typed, unopened
 
 if TYPE_CHECKING:
     from collector.auth.gss_initiator import Ticket
@@ -125,6 +125,8 @@ def _not_had(subject: str, principal: str | None, code: int, said: str, asking: 
     text = f"no ticket could be had as {principal or 'whoever runs this'}: {said}."
     if "cache" in said:  # MIT says so too when the client's keytab has no key of the name
         where = f"{asking.keytab} has no key of that name" if asking.keytab else "kinit has not been run for it"
+        if asking.principal is None:
+            where = "krb5.conf names no such realm"
         return problem(
             subject, f"{text} Either {where}, or its KDC cannot be asked.", "klist -k FILE; kinit -V ACCOUNT."
         )
@@ -161,14 +163,14 @@ def _not_had(subject: str, principal: str | None, code: int, said: str, asking: 
 
 
 def _no_service(subject: str, spn: str, principal: str, code: int, said: str) -> Finding:
-    text, name = f"no ticket for {spn} could be had as {principal}: {said}.", spn.rpartition("@")[0]
+    text, name = f"no ticket for {spn} could be had as {principal}: {said}.", typed(spn.rpartition("@")[0])
     if code != NO_SERVICE:
         return problem(subject, text, f"kvno {name} shows more; KRB5_TRACE=/dev/stderr kvno {name} all of it.")
     remedy = (
         f"setspn -S {name} ACCOUNT (setspn -Q {name} shows who has it); samba-tool spn add {name} ACCOUNT; in an MIT"
         f" realm: kadmin -q 'addprinc -randkey {name}'"
     )
-    if name.startswith(f"{SERVICES[0]}/"):
+    if spn.startswith(f"{SERVICES[0]}/"):
         return problem(subject, f"{text} The name is not registered, so no source gets one either.", remedy)
     return warning(subject, f"{text} Windows Server 2025 and later ask for it.", remedy)
 

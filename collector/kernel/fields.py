@@ -87,6 +87,30 @@ class Fields:
 
 def read_event(text: str) -> Fields:
     """Read the XML of one event. Raises ``Unreadable`` for everything else."""
+    fields = Fields()
+    for section in _root(text):
+        tag = section.tag
+        read = _SECTIONS.get(tag) or _SECTIONS.get(_local(tag))
+        if read is not None:
+            read(fields, section)
+    return fields
+
+
+def computers(text: str) -> set[str]:
+    """Every Computer that *text* says: ``read_event`` takes the last, another reader may take another.
+
+    Raises ``Unreadable`` as it does.
+    """
+    return {
+        _own_text(element).strip()
+        for section in _root(text)
+        if _local(section.tag) == "System"
+        for element in section
+        if _local(element.tag) == "Computer"
+    }
+
+
+def _root(text: str) -> etree._Element:
     if not text.startswith("<Event") and "<!DOCTYPE" in text and _DOCTYPE.match(text):
         raise Unreadable("a document type declaration is not accepted; an event has none")
     try:
@@ -97,13 +121,7 @@ def read_event(text: str) -> Fields:
         raise Unreadable(f"half of a surrogate pair stands alone at character {error.start}") from None
     if _local(root.tag) != "Event":
         raise Unreadable(f"the root element is {_local(root.tag)[:80]}; an event's is Event")
-    fields = Fields()
-    for section in root:
-        tag = section.tag
-        read = _SECTIONS.get(tag) or _SECTIONS.get(_local(tag))
-        if read is not None:
-            read(fields, section)
-    return fields
+    return root
 
 
 def _local(tag: str) -> str:

@@ -24,7 +24,7 @@ from collector.config.settings import Limits, ListenerSettings
 from collector.delivery.exchange import Arrival, Exchange
 from collector.errors import Backpressure, SourceError
 from collector.listener.addresses import plain_address
-from collector.listener.body import TOO_LARGE, BodyError, body_of
+from collector.listener.body import TOO_LARGE, BodyError, body_of, drop_body
 from collector.listener.budget import Account, Budget
 from collector.listener.connection import Connection
 from collector.listener.serving import binding_of
@@ -35,8 +35,9 @@ from collector.wsman.reader import EnvelopeError, read_envelope
 from collector.wsman.sealing import SealError
 from collector.wsman.writer import write_envelope
 
-ANONYMOUS_BODY = 65536
-"""Bytes taken from a caller who is not known yet: an Identify has 200 (protocol.md 10.1)."""
+ANONYMOUS_BODY = 8192
+"""Bytes taken from a caller who is not known yet: an Identify has 200 (protocol.md 10.1). As many as may be connected
+at once hold a third of what all bodies together may."""
 LEG_BODY = 65536
 """Bytes of a body that are read and thrown away between two legs of a handshake, which keeps its connection: Windows
 sends none, others the envelope that comes again when they are known."""
@@ -55,6 +56,7 @@ class _Conversation:
     headers: dict[str, str] = field(default_factory=dict)
     payload: Payload | None = None
     relates_to: str | None = None
+    stranger: bool = False
 
     @property
     def source(self) -> str:
@@ -95,7 +97,11 @@ class Door:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Never raises but for a connection that is gone; our own faults get an incident id."""
         with self._budget.open() as account:
-            return await self._answer(_Conversation(request, self._visitor_of(request), account))
+            talk = _Conversation(request, self._visitor_of(request), account)
+            response = await self._answer(talk)
+            if talk.stranger:
+                response.force_close()  # who has proven nothing holds no place for as long as a source may be quiet
+            return response
 
     async def _answer(self, talk: _Conversation) -> web.StreamResponse:
         try:
@@ -131,6 +137,7 @@ class Door:
             case Continue(challenge):
                 return await self._ask_further(challenge, talk)
             case Refused(reason):
+                talk.stranger = True
                 if request.path == ANONYMOUS_PATH or "WSMANIDENTIFY" in request.headers:
                     return await self._identify_anonymously(talk)
                 telemetry.request_refused("proof", visitor.address, reason)
@@ -154,15 +161,16 @@ class Door:
         """One more leg on the same connection, so its body has to be out of the way."""
         response = _unauthorized([challenge])
         try:
-            await body_of(talk.request, LEG_BODY, self._limits.body_time, talk.account)
+            await drop_body(talk.request, LEG_BODY, self._limits.body_time)
         except BodyError:
             response.force_close()
         return response
 
     def _read(self, talk: _Conversation, body: bytes) -> Message:
-        """What the body says. Where there is a session key and no TLS it has to be sealed.
+        """What the body says. Where there is a session key it has to be sealed, but in TLS that the proof is bound to.
 
-        Anybody between the two ends could write a clear one ([MS-WSMV] 3.1.4.1.29.1, AllowUnencrypted). It is
+        Anybody between the two ends could write a clear one ([MS-WSMV] 3.1.4.1.29.1, AllowUnencrypted), or take a
+        token off the wire and show it inside TLS of his own: there he lacks nothing but the session key. It is
         refused like a broken seal, with 400 and the end of the connection (contract.md 5, bad multipart): no
         Windows sends one, so whoever did is no source.
         """
@@ -173,7 +181,7 @@ class Door:
             headers.get("Content-Encoding", ""),
             self._limits.decompressed_size,
             visitor.seal,
-            clear=visitor.secure or visitor.seal is None,
+            clear=visitor.seal is None or (visitor.secure and visitor.clear),
         )
         talk.account.take(len(payload.text))  # the events are held as text until they are safe
         talk.payload = replace(payload, text="")  # how to spell the reply; the text itself may go
@@ -189,9 +197,7 @@ class Door:
         message = self._read(talk, await body_of(talk.request, ANONYMOUS_BODY, self._limits.body_time, talk.account))
         if not isinstance(message, Identify):
             return self._turn_away()
-        response = self._respond(self._exchange.identify_anonymously(), talk)
-        response.force_close()  # whoever has proven nothing holds no place for as long as a source may be quiet
-        return response
+        return self._respond(self._exchange.identify_anonymously(), talk)
 
     def _respond(self, reply: Reply, talk: _Conversation) -> web.Response:
         if isinstance(reply, NoContent):

@@ -24,6 +24,9 @@ from collector.listener.turnstile import Seat, Turnstile
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: after a restart every source comes back within seconds."""
+HEADERS = 32
+"""Header fields of a request, each of which may be as long as a token; Windows sends eight, proxies add some. aiohttp's
+own 128 are 16 MB of anybody."""
 LINGERING = 5.0
 """Seconds for which the rest of a refused body is still read: who sends it must see our answer before the end."""
 LAST_WAIT = 0.1
@@ -59,6 +62,7 @@ class Listener:
             keepalive_timeout=self._limits.idle_time,
             max_field_size=self._limits.header_size,
             max_line_size=self._limits.header_size,
+            max_headers=HEADERS,
             lingering_time=LINGERING,
             logger=_quiet_logger(),
         )

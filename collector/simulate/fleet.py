@@ -149,6 +149,11 @@ class Fleet:
             if not self._answered and now - began > patience:
                 if self._unproved:
                     raise OperatorError(f"No source could get a ticket. {self._unproved.removesuffix('.')}.")
+                if self._principals is not None and self._trouble == self._options.url:
+                    raise OperatorError(
+                        f"Nobody has answered for {patience:.0f} s: the KDC of krb5.conf, or else {self._trouble}.",
+                        exit_code=UNREACHABLE,
+                    )
                 raise OperatorError(
                     f"The collector cannot be reached: {self._trouble}. Give the URL that it listens on, such as "
                     "https://wec.corp.example:5986/wsman/SubscriptionManager/WEC.",
@@ -319,8 +324,14 @@ def _told(group: BaseExceptionGroup[BaseException]) -> OperatorError | None:
 
 def _is_https(url: str) -> bool:
     """Raises ``OperatorError`` for what is no URL of a collector."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        named, port = parts.username is not None, parts.port
+    except ValueError as error:
+        raise OperatorError(f"url: it is none: {error}.", exit_code=USAGE) from error
+    if named:  # the HTTP client would show it, and its password, to whoever answers
+        raise OperatorError("url: it holds a user name; leave it out, --mechanism proves who calls.", exit_code=USAGE)
+    if port == 0 or parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise OperatorError(
             f'url "{url}" is none; write http://host:5985/wsman or https://host:5986/wsman.', exit_code=USAGE
         )

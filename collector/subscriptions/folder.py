@@ -19,7 +19,7 @@ from collector.subscriptions.revision import revision_of_file, revision_of_folde
 from collector.subscriptions.sddl import parse_sddl
 from collector.subscriptions.subscription import Subscription
 from collector.subscriptions.toml_file import decoded, read_toml
-from collector.subscriptions.wecutil_file import read_wecutil
+from collector.subscriptions.wecutil_file import meant_at_windows, read_wecutil
 
 REFUSED = 500
 """contract.md 5: w:DeliveryRefused."""
@@ -162,5 +162,12 @@ def _warnings(path: Path, loaded: Sequence[Subscription]) -> list[str]:
         for subscription in loaded
         if subscription.enabled and subscription.sddl
         for note in parse_sddl(subscription.sddl).notes
+    )
+    found.extend(
+        f"{subscription.origin}: it has no AllowedSourceDomainComputers, so every domain member may have it; Windows"
+        f" lets {meant} have it then. D:(A;;GA;;;DC) in that element means Domain Computers, D: none."
+        for subscription in loaded
+        if subscription.enabled and subscription.origin.lower().endswith(".xml")
+        if (meant := meant_at_windows(subscription))
     )
     return found

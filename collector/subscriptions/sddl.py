@@ -21,6 +21,9 @@ from collector.subscriptions.trustees import SID, Trustee, UnknownTrustee, trust
 IMPLICIT = frozenset({"S-1-1-0", "S-1-5-11", "S-1-5-2"})
 """Everyone, Authenticated Users, Network: what whoever has proven its identity over a network is, PAC or not."""
 
+_LOCAL = frozenset({"S-1-5-4", "S-1-5-6", "S-1-5-7", "S-1-5-18", "S-1-5-19", "S-1-5-20"})
+"""Interactive, Service, Anonymous, and the accounts of services: nobody who comes over a network by Kerberos."""
+
 READING = 0x8000_0000 | 0x1000_0000 | 0x1
 """Rights of which an entry must grant one: generic read, generic all, or the first right that objects define.
 
@@ -104,7 +107,7 @@ def parse_sddl(text: str) -> Descriptor:
             entries = tuple(found)
     if entries is None:
         notes.append("it has no list (D:), so every domain member may have the subscription")
-    elif not any(entry.grants for entry in entries):
+    elif not any(entry.grants and entry.trustee.sid not in _LOCAL for entry in entries):
         notes.append("no entry of it lets anybody have the subscription")
     return Descriptor(entries, tuple(notes))
 

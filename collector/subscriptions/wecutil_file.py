@@ -208,13 +208,18 @@ def _delivery(reader: _Reader, mode: str, kind: str) -> DeliverySettings:
 
 def _difference(subscription: Subscription) -> Iterator[str]:
     """What Windows makes of a file that says nothing about domain members, and we do not (protocol.md 12.4)."""
+    if meant := meant_at_windows(subscription):
+        yield (
+            f"It has no AllowedSourceDomainComputers. Of domain members, Windows lets {meant} have it then; here all"
+            ' may that [audience] allows. sddl = "D:(A;;GA;;;DC)" means Domain Computers, sddl = "D:" none.'
+        )
+
+
+def meant_at_windows(subscription: Subscription) -> str:
+    """Which domain members Windows lets have a *subscription* of a file that does not say it; ``""`` if it does."""
     if subscription.type != "source-initiated" or subscription.sddl is not None:
-        return
-    meant = "none of them" if subscription.issuers or subscription.certificates != Audience() else "Domain Computers"
-    yield (
-        f"It has no AllowedSourceDomainComputers. Of domain members, Windows lets {meant} have it then; here all may"
-        ' that [audience] allows. sddl = "D:(A;;GA;;;DC)" means Domain Computers, sddl = "D:" none.'
-    )
+        return ""
+    return "none of them" if subscription.issuers or subscription.certificates != Audience() else "Domain Computers"
 
 
 def _written_query(reader: _Reader) -> str:

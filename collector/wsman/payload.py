@@ -74,7 +74,10 @@ def open_payload(
         charset = _media_type(inner_type)[1]
     elif not clear:
         # A stranger between the two ends could have written it ([MS-WSMV] 3.1.4.1.29.1: AllowUnencrypted is false).
-        raise SealError("the body came in clear; on this connection it has to be sealed (multipart/encrypted)")
+        raise SealError(
+            "the body came in clear; it has to be sealed (multipart/encrypted) over plain http, and inside TLS where"
+            " the token is not bound to the connection (cbt_hardening)"
+        )
     plain, compressed = _inflated(body, content_encoding, limit)
     return _decoded(plain, charset, compressed, style)
 

@@ -148,3 +148,13 @@ def test_a_name_too_long_for_any_machine_is_refused() -> None:
     ca = certificate(["Lab CA"])
 
     assert isinstance(judge(certificate(["pc"], ca, san=("a" * 300,)), Authorities([ca[0]])), Refused)
+
+
+def test_a_name_that_could_be_another_sources_is_refused() -> None:
+    """A certificate for pc01$@corp would be the Kerberos source of that key, with a bookmark that is not its own."""
+    ca = certificate(["Lab CA"])
+    for name in ("PC01$@CORP", "PC\u212a01"):
+        verdict = judge(certificate([name], ca), Authorities([ca[0]]))
+
+        assert isinstance(verdict, Refused)
+        assert "could be another source's" in verdict.reason

@@ -22,6 +22,8 @@ from collector.errors import OperatorError
         ({"mechanism": "kerberos", "username": "CORP\\joe", "password": "p"}, 'write it as "collector@CORP.EXAMPLE"'),
         ({"mechanism": "certificate"}, "certificate: it is missing"),
         ({"mechanism": "certificate", "certificate": "c", "keytab": "k"}, "keytab: only mechanism kerberos"),
+        ({"mechanism": "kerberos", "username": "u", "password": "p\udc80"}, "password: it holds a NUL or bytes"),
+        ({"mechanism": "kerberos", "username": "u\0@CORP", "password": "p"}, "username: it holds a NUL or bytes"),
         ({"mechanism": "none", "password": "p"}, "password: only mechanism kerberos"),
         ({"mechanism": "none", "key": "k"}, "key: there is no certificate for it"),
         ({"mechanism": "none", "trusted_hosts": ("http://pc",)}, 'trusted_hosts: "http://pc" names no host'),
@@ -52,6 +54,8 @@ def test_a_password_is_in_no_text() -> None:
         ),
         ("10.0.*", ["10.0.3.4"], ["110.0.3.4"]),
         ("<local>", ["pc", "PC."], ["pc.corp.example", "10.0.0.1", "::1"]),
+        ("<LOCAL>", ["pc"], ["pc.corp.example"]),
+        ("[fe80::1]", ["FE80::1"], ["fe80::11"]),
         ("pc.corp", ["PC.corp"], ["pcxcorp", "pc.corp.example"]),
     ],
 )

@@ -19,6 +19,7 @@ from collector.auth.tokens import Seen
 from collector.clock import ManualClock
 from collector.config.settings import ListenerSettings
 from collector.errors import OperatorError
+from tests.auth.pacs import MACHINE
 from tests.listener import domain  # skips where there is no gssapi
 
 assert domain.KRB5
@@ -118,12 +119,36 @@ def test_groups_that_cannot_be_read_leave_a_caller_without_any(tmp_path: Path) -
     """It is still who it is; audiences that ask for groups do not take it, and the log says why."""
     from collector.auth.gss import Proof
 
-    proof = Proof("pc01$@A", 1, True, True, False, False, False, 18, b"\x01\x10\x08\x00cut short")
+    proof = Proof("pc01$@A", 1, True, True, False, False, False, 18, b"\x01\x10\x08\x00cut short", True)
     with capture_logs() as lines:
         assert kerberos._sids(proof) is None
     assert kerberos._sids(replace(proof, pac=None)) is None
 
     assert [(line["event"], line["principal"]) for line in lines] == [("groups unreadable", "pc01$@A")]
+
+
+@pytest.mark.parametrize(
+    ("principal", "borrowed"),
+    [
+        ("SRV02$@AD.TEST", False),
+        ("srv02$@ad.test", False),
+        ("host/srv02.ad.test@AD.TEST", False),
+        ("alice@AD.TEST", False),
+        ("SRV01$@AD.TEST", True),
+        ("host/srv01.ad.test@AD.TEST", True),
+        ("HOST/srv02.other.test@AD.TEST", False),
+        ("host/srv02x.ad.test@AD.TEST", True),
+    ],
+)
+def test_a_machine_is_the_account_that_its_ticket_was_issued_to(principal: str, borrowed: bool) -> None:
+    """Whoever may set a userPrincipalName gets tickets that say host/dc01.corp, with the groups of its own account."""
+    from collector.auth.gss import Proof
+
+    proof = Proof(principal, 1, True, True, False, False, False, 18, MACHINE, True)
+
+    assert kerberos._borrowed(proof) is borrowed
+    assert not kerberos._borrowed(replace(proof, pac=None))
+    assert not kerberos._borrowed(replace(proof, pac=MACHINE[:40]))
 
 
 def test_a_reason_names_the_ticket_and_the_remedy() -> None:

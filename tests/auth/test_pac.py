@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector.auth.pac import LONGEST, PacError, account_and_groups
+from collector.auth.pac import LONGEST, PacError, account_and_groups, account_name
 from tests.auth.pacs import FOREIGN, MACHINE, RESOURCES
 
 DOMAIN = "S-1-5-21-1573357749-1864998399-651352400"
@@ -20,6 +20,11 @@ def test_a_machine_has_its_account_and_its_groups() -> None:
         f"{DOMAIN}-1105",
         frozenset({f"{DOMAIN}-515", f"{DOMAIN}-1107", f"{DOMAIN}-1108", "S-1-18-1"}),
     )
+
+
+def test_the_accounts_own_name_stands_in_it_too() -> None:
+    """The name in a ticket is the one that was asked for; this one nobody can choose."""
+    assert [account_name(value) for value in (MACHINE, RESOURCES, FOREIGN)] == ["SRV02$", "SRV01$", "SRV01$"]
 
 
 def test_extra_and_resource_groups_count() -> None:
@@ -103,6 +108,7 @@ def test_altered_values_are_read_or_refused(value: bytes, changes: list[tuple[in
 def total(value: bytes) -> None:
     """SIDs or a ``PacError``; and never more SIDs than the value has room for."""
     try:
+        assert len(account_name(value)) <= len(value) / 2
         account, groups = account_and_groups(value)
     except PacError:
         return

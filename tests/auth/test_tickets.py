@@ -123,6 +123,18 @@ def test_a_wrong_password_is_not_tried_until_the_account_is_locked(realm: Kdc) -
     assert asked(realm, "tickets") > before
 
 
+def test_an_account_is_not_locked_by_those_who_still_have_a_ticket(realm: Kdc) -> None:
+    """In its last minutes each connection would try the old password once more."""
+    realm.administer(f'addprinc -pw "{PASSWORD}" -maxlife 200sec {realm.full("rotated")}')
+    made = tickets(username=realm.full("rotated"), password=PASSWORD)
+    first, before = made.current(), asked(realm, "rotated")
+    realm.administer(f'cpw -pw "open barley" {realm.full("rotated")}')
+
+    for _ in range(12):
+        assert made.current() is first
+    assert asked(realm, "rotated") - before <= 1
+
+
 def test_a_new_keytab_is_tried_at_once(realm: Kdc, tmp_path: Path) -> None:
     """Whoever repaired it wants to see that it works, and not in a quarter of an hour."""
     realm.add("REPAIRED$")

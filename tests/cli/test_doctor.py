@@ -96,6 +96,27 @@ def test_a_client_is_judged_as_the_listener_would(tmp_path: Path, capsys: pytest
     assert "         -> " in bad.out
 
 
+def test_a_client_file_without_a_certificate_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The key was named by mistake, and nothing was said but that no listener has certificates."""
+    make_keys(tmp_path)
+
+    ended = wef(capsys, "doctor", "cert", "--config", make_site(tmp_path), "--client", tmp_path / "server.key")
+
+    assert ended.code == 1
+    assert "server.key: it holds no certificate" in ended.out
+
+
+def test_a_path_that_is_no_text_is_json_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Linux allows any byte in a file's name."""
+    path = f"{tmp_path}/\udcff.keytab"
+    Path(path).write_bytes(b"\x05\x02")
+
+    ended = wef(capsys, "doctor", "keytab", "--json", path)
+
+    assert ended.code == 1
+    assert ended.rows[0]["subject"] == f"keytab {path}"
+
+
 def test_a_file_that_cannot_be_read_is_65(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For a file named on the command line; one of the settings is a finding."""
     assert wef(capsys, "doctor", "cert", tmp_path / "none.pem").code == 65

@@ -6,16 +6,19 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from collector.app import Collector
-from collector.cli.letters import Outcome, exit_code, offer_again, require_owner
+from collector.cli.letters import Outcome, exit_code, offer_again, require_owner, throw_away
 from collector.cli.settings import load_settings
 from collector.errors import OperatorError
 from collector.model import Key
@@ -248,3 +251,138 @@ def test_without_a_collector_only_its_user_may_write_into_its_sinks(tmp_path: Pa
     with pytest.raises(OperatorError, match="Run it as that user") as refusal:
         require_owner(folder, os.geteuid() + 1)
     assert refusal.value.exit_code == 77
+
+
+QUARANTINED = "computer: the event says 'DC01', its caller is PC01$@CORP.EXAMPLE"
+QUOTING = "mapper_parsing_exception: computer: the event says 'DC01'"
+
+
+def reasoned(folder: Path) -> Path:
+    """Two letters of the archive, one of them from quarantine and one that quotes such a reason, and one of events."""
+    return site(
+        folder,
+        replace(letter(1), reason=QUARANTINED),
+        replace(letter(2), reason=QUOTING, received=NOW + timedelta(days=1)),
+        letter(3, "events"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "gone"),
+    [
+        (("id1", "id3"), ["id1", "id3"]),
+        (("--sink", "archive"), ["id1", "id2"]),
+        (("--sink", "archive", "--sink", "events"), ["id1", "id2", "id3"]),
+        (("--reason", "COMPUTER:*"), ["id1"]),
+        (("--reason", "computer"), []),
+        (("--reason", "computer:*", "--reason", "why", "--sink", "events"), ["id3"]),
+        (("--until", NOW.isoformat()), ["id1", "id3"]),
+        (("--until", (NOW - timedelta(seconds=1)).isoformat()), []),
+        (("--all",), ["id1", "id2", "id3"]),
+    ],
+)
+def test_delete_takes_what_list_shows_and_says_how_many(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], gone: list[str]
+) -> None:
+    """A forged event could otherwise only be let go on. Half a reason selects nothing: a source may have written it."""
+    path = reasoned(tmp_path)
+    if arguments[0].startswith("--") and "--all" not in arguments:
+        listed = wef(capsys, "letters", "list", *arguments, "--config", path, "--json").rows
+        assert [row["id"] for row in listed] == gone
+
+    ended = run(path, "delete", *arguments)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == (f"{len(gone)} deleted\n" if gone else "There is no such letter.\n")
+    assert left(tmp_path) == sorted({"id1", "id2", "id3"} - set(gone))
+    assert not StateFolder(tmp_path / "state").in_use()
+
+
+def test_delete_prints_each_letter_for_programs(tmp_path: Path) -> None:
+    """What is gone for good should at least stand in somebody's log."""
+    ended = run(reasoned(tmp_path), "delete", "--sink", "events", "--json")
+
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == [
+        {"id": "id3", "sink": "events", "outcome": "deleted", "reason": ""}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        ((), 64, "Say which letters"),
+        (("id1", "--all"), 64, "Say which letters"),
+        (("--all", "--sink", "archive"), 64, "Say which letters"),
+        (("id1", "--until", "7d"), 64, "Say which letters"),
+        (("--until", "yesterday"), 64, "--until: 'yesterday' is no time"),
+        (("id1", "id9"), 1, "There is no letter id9"),
+    ],
+)
+def test_a_slip_of_the_pen_deletes_nothing(tmp_path: Path, arguments: tuple[str, ...], code: int, text: str) -> None:
+    """There is no way back."""
+    ended = run(reasoned(tmp_path), "delete", *arguments)
+
+    assert (ended.returncode, text in ended.stderr) == (code, True)
+    assert left(tmp_path) == ["id1", "id2", "id3"]
+
+
+def test_delete_without_a_state_makes_none(tmp_path: Path) -> None:
+    """As list."""
+    path = tmp_path / "collector.toml"
+    path.write_text("")
+
+    ended = run(path, "delete", "--all")
+
+    assert (ended.returncode, ended.stdout) == (0, "There is no such letter.\n")
+    assert not (tmp_path / "state").exists()
+
+
+async def test_beside_a_running_collector_deleted_is_deleted_also_after_its_kill(tmp_path: Path) -> None:
+    """It takes the letters from the state each time, so one that is gone is never offered again."""
+    path = await asyncio.to_thread(reasoned, tmp_path)
+    settings = load_settings(str(path))
+    collector = Collector(settings)
+    await collector.start()
+    try:
+        assert await asyncio.to_thread(lambda: run(path, "delete", "id1", "id3").stdout) == "2 deleted\n"
+        assert await asyncio.to_thread(left, tmp_path) == ["id2"]
+        found = await offer_again(settings, {"id2": "archive"}, 30.0)
+    finally:
+        await collector.stop("test")
+
+    assert outcomes(found) == {"id2": "delivered"}
+    assert not await asyncio.to_thread((tmp_path / "out" / "PC1.jsonl").exists)
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("delete", "--all"), ("replay", "--all")], ids=lambda words: words[0])
+def test_a_damaged_state_is_a_sentence_and_74(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """And no traceback with exit code 1, which says that the answer is no."""
+    path = site(tmp_path, *(letter(number, record=b"x" * 4000) for number in range(20)))
+    database = StateFolder(tmp_path / "state").database
+    content = bytearray(database.read_bytes())
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    database.write_bytes(content)
+
+    ended = wef(capsys, "letters", *arguments, "--config", path)
+
+    assert ended.code == 74
+    assert ended.err == f"{database} cannot be read: database disk image is malformed\n"
+
+
+async def test_a_state_that_cannot_be_written_is_74(tmp_path: Path) -> None:
+    """A full or failing disk: a sentence, and the letters are still there."""
+    path = await asyncio.to_thread(reasoned, tmp_path)
+    folder = StateFolder(tmp_path / "state")
+    rival = sqlite3.connect(folder.database)
+    rival.execute("CREATE TRIGGER keep BEFORE DELETE ON letter BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
+    rival.commit()
+    rival.close()
+
+    with pytest.raises(OperatorError, match="disk I/O error") as refusal:
+        await throw_away(load_settings(str(path)), ["id1"])
+
+    assert refusal.value.exit_code == 74
+    assert await asyncio.to_thread(left, tmp_path) == ["id1", "id2", "id3"]
+    assert not folder.in_use()

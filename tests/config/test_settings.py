@@ -75,6 +75,12 @@ def test_kerberos_needs_a_keytab_and_a_keytab_needs_kerberos(word: str) -> None:
     assert ListenerSettings.model_validate({**plain, "keytab": "http.keytab"}).cbt_hardening == "relaxed"
 
 
+def test_a_mechanism_is_named_once() -> None:
+    """Two of them would each look at a token, and the second call it a replay."""
+    twice = {"keytab": "http.keytab", "authentication": ["kerberos", "kerberos"]}
+    assert '"kerberos" is there twice' in refused(**{**HTTP, **twice})["authentication"]
+
+
 def test_strict_channel_binding_needs_something_to_bind() -> None:
     """Over plain http it would refuse nobody, and look as if it did; the same without Kerberos."""
     kerberos = {"keytab": "http.keytab", "authentication": ["kerberos"], "cbt_hardening": "strict"}

@@ -93,6 +93,48 @@ async def test_quarantine_keeps_the_event_as_a_letter_and_lets_its_neighbours_go
     assert built.bookmark() == bookmark(3)
 
 
+TWICE = "</Computer><Computer>"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f"DC01{TWICE}WS-1",
+        "DC01</Computer><x:Computer xmlns:x='urn:x'>WS-1</x:Computer><Computer>WS-1",
+        "DC01</Computer></System><System><Computer>WS-1",
+        f"DC01{TWICE}WS-1</Computer></Sys",
+    ],
+)
+async def test_an_event_that_names_two_machines_is_held_for_the_one_that_is_not_its_caller(
+    tmp_path: Path, inside: str
+) -> None:
+    """Our documents have the last Computer; whoever reads the XML of a raw sink may find the first."""
+    built = corridor(tmp_path, "quarantine", sink := DocumentSink())
+
+    assert await built.say(mixed(event(1), event(2).replace("WS-1<", f"{inside}<"))) == Ack()
+
+    assert [document["winlog"]["record_id"] for document in sink.documents] == ["1"]  # type: ignore[index]
+    (letter,) = built.store.letters()
+    assert "has more than one Computer" in letter.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        event(1).replace("</System>", "</System><UserData><a><Computer>DC01</Computer></a></UserData>"),
+        event(1).replace(">WS-1<", f">{TWICE}WS-1.corp.example{TWICE}WS-1<"),
+    ],
+    ids=["in its UserData", "its own, more than once"],
+)
+async def test_a_computer_that_an_event_speaks_about_is_not_the_one_it_comes_from(tmp_path: Path, text: str) -> None:
+    """Only System says that."""
+    built = corridor(tmp_path, "reject", sink := DocumentSink())
+
+    assert await built.say(mixed(text)) == Ack()
+
+    assert len(sink.documents) == 1
+
+
 async def test_a_letter_from_quarantine_can_be_let_go_on_and_still_says_what_it_is(tmp_path: Path) -> None:
     """A machine that was renamed: somebody looks, and releases its events."""
     built = corridor(tmp_path, "quarantine", sink := DocumentSink())

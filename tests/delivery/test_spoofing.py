@@ -11,6 +11,13 @@ from collector.subscriptions.subscription import Spoofing
 MEMBER = Caller("pc01$@corp.example", "pc01", "PC01$@CORP.EXAMPLE", "kerberos", "192.0.2.1")
 LONG = Caller("verylonghostnam$@corp.example", "verylonghostnam", "VERYLONGHOSTNAM$@CORP.EXAMPLE", "kerberos", "")
 SERVICE = Caller("host/ws9.corp.example@r", "ws9.corp.example", "host/ws9.corp.example@R", "kerberos", "192.0.2.1")
+WHOLE = Caller(
+    "verylonghostnam.corp.example", "verylonghostnam.corp.example", "verylonghostnam.corp.example", "certificate", "",
+)  # fmt: skip
+LONGER = Caller(
+    "host/verylonghostname17.corp.example@corp.example", "verylonghostname17.corp.example",
+    "host/verylonghostname17.corp.example@CORP.EXAMPLE", "kerberos", "",
+)  # fmt: skip
 USER = Caller("dc01@corp.example", "dc01", "dc01@CORP.EXAMPLE", "negotiate", "192.0.2.1")
 OTHERS = Caller("http/ws9.corp.example@r", "ws9.corp.example", "HTTP/ws9.corp.example@R", "kerberos", "192.0.2.1")
 CERTIFIED = Caller(
@@ -28,6 +35,9 @@ CLAIMED = Caller("192.0.2.7", "192.0.2.7", "192.0.2.7", "none", "192.0.2.7")
         (MEMBER, " PC01.Corp.Example. "),
         (MEMBER, "PC01.sites.corp.example"),
         (LONG, "VeryLongHostName17.corp.example"),
+        (WHOLE, "VERYLONGHOSTNAM"),
+        (LONGER, "VERYLONGHOSTNAM"),
+        (LONGER, "verylonghostname17"),
         (SERVICE, "WS9.corp.example"),
         (SERVICE, "WS9"),
         (CERTIFIED, "ws-1.DMZ.example"),
@@ -55,6 +65,10 @@ def test_what_a_machine_calls_itself_fits(caller: Caller, computer: str) -> None
         (MEMBER, "  "),
         (LONG, "verylonghostna.corp.example"),
         (LONG, "verylonghostnam2.evil.example"),
+        (WHOLE, "verylonghostnam2.corp.example"),
+        (WHOLE, "verylonghostnam2"),
+        (LONGER, "verylonghostnam.corp.example"),
+        (LONGER, "verylonghostname18"),
         (CERTIFIED, "ws-1.other.example"),
         (CLAIMED, "192"),
         (USER, "dc01"),
@@ -65,6 +79,7 @@ def test_what_a_machine_calls_itself_fits(caller: Caller, computer: str) -> None
 def test_anything_else_does_not(caller: Caller, computer: str) -> None:
     """Computer decides in which machine's history an event is read, and a domain controller's is worth a lie.
 
+    Long ones: nobody cuts the names in certificates, so another machine may well be called like this one and more.
     The last ones: whoever may make user accounts may call one like a machine; the account of a machine ends with $.
     """
     assert not fitting(caller, ["sites.corp.example"])(computer)
@@ -95,6 +110,13 @@ def test_a_relay_brings_what_it_likes(glob: str) -> None:
     """A Windows collector that forwards, for the time of a migration."""
     assert judge(Spoofing("reject", relays=(glob,)), MEMBER, keys("DC01", "")) is None
     assert judge(Spoofing("reject", relays=("pc02", "*@other.example")), MEMBER, keys("DC01")) == Reject([0])
+
+
+def test_a_user_that_is_called_like_a_relay_is_none() -> None:
+    """Whoever may make user accounts would else speak for every machine; by its whole principal it may be named."""
+    assert judge(Spoofing("reject", relays=("dc01",)), USER, keys("PC02")) == Reject([0])
+    assert judge(Spoofing("reject", relays=("DC01$@*", "dc01")), USER, keys("PC02")) == Reject([0])
+    assert judge(Spoofing("reject", relays=("dc01@corp.example",)), USER, keys("PC02")) is None
 
 
 def test_the_objection_names_both_and_is_short() -> None:

@@ -112,14 +112,14 @@ def test_a_chain_that_ends_early_is_told() -> None:
     """Windows fetches no intermediate that is not served."""
     alone = issue(AUTHORITY, [HOST], server=True, now=NOW)
 
-    found = only(certificates.path_of(held(alone), []), "signed by CN=Test CA, which no file here has")
+    found = only(certificates.path_of(held(alone), [], NOW), "signed by CN=Test CA, which no file here has")
 
     assert found.severity == "warning"
 
 
 def test_a_self_signed_certificate_is_told() -> None:
     """It works in a lab, with the very certificate in every source's store."""
-    assert only(certificates.path_of(held(AUTHORITY), []), "self-signed").severity == "warning"
+    assert only(certificates.path_of(held(AUTHORITY), [], NOW), "self-signed").severity == "warning"
 
 
 def test_a_ca_says_what_the_policy_calls_it() -> None:
@@ -259,3 +259,59 @@ def test_any_purpose_serves_every_purpose() -> None:
     made = Held("any.pem", builder.sign(AUTHORITY.key, hashes.SHA256()))
 
     assert not any("purpose" in finding.text for finding in certificates.look_at_server(made, [], None, NOW))
+
+
+def middle_ca(middle: ec.EllipticCurvePrivateKey, *, ca: bool = True, ended: bool = False) -> Issued:
+    """What the root signed for the key *middle*."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Middle CA")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(AUTHORITY.certificate.subject).serial_number(8)
+    builder = builder.public_key(middle.public_key()).not_valid_before(NOW - timedelta(days=90))
+    builder = builder.not_valid_after(NOW + timedelta(days=-1 if ended else 90))
+    for usage in (x509.BasicConstraints(ca=ca, path_length=None), x509.SubjectKeyIdentifier(b"12345678")):
+        builder = builder.add_extension(usage, critical=False)
+    return Issued(builder.sign(AUTHORITY.key, hashes.SHA256()), middle)
+
+
+def intermediate(*signers: Issued) -> list[Finding]:
+    """What is said of a server certificate that the first of *signers* signed, with all of them in the chain."""
+    leaf = issue(signers[0], [HOST], server=True, now=NOW)
+    return list(certificates.look_at_server(held(leaf), [*map(held, signers), held(AUTHORITY)], HOST, NOW))
+
+
+def test_a_chain_is_as_good_as_its_weakest_ca() -> None:
+    """The certificate itself is fine for a year, and no source connects."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    good, ended = middle_ca(key), middle_ca(key, ended=True)
+
+    assert severities(intermediate(good)) == ["ok", "ok", "ok"]
+    assert severities(intermediate(ended, good)) == ["ok", "ok", "ok"]  # renewed with its key
+    assert only(intermediate(ended), "Middle CA, which has expired").severity == "problem"
+    assert only(intermediate(middle_ca(key, ca=False)), "Middle CA, which is no CA").severity == "problem"
+
+
+@pytest.mark.parametrize(("oid", "value"), [("17", "300387 0101"), ("37", "0500"), ("19", "0500")])
+def test_a_certificate_with_broken_extensions_is_a_sentence(tmp_path: Path, oid: str, value: str) -> None:
+    """OpenSSL serves one with a broken alternative name; the library complains only when somebody reads it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    broken = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"2.5.29.{oid}"), bytes.fromhex(value))
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(9).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9))
+    signed = builder.add_extension(broken, critical=False).sign(key, hashes.SHA256())
+    path = tmp_path / "broken.pem"
+    path.write_bytes(Issued(signed, key).pem())
+
+    with pytest.raises(OperatorError, match=r"broken\.pem cannot be taken apart"):
+        Pile.of([path])
+
+
+def test_a_key_that_comes_alone_is_looked_at_too(tmp_path: Path) -> None:
+    """Readable by the world, and nothing was said of it."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(AUTHORITY.key_pem())
+    path.chmod(0o644)
+
+    found = list(of_pile(Pile.of([path]), None, CLOCK))
+
+    assert only(found, "no certificate beside it").severity == "warning"
+    assert only(found, "others can read").severity == "problem"

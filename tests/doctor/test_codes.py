@@ -34,6 +34,20 @@ def test_half_a_number_is_completed() -> None:
     assert one("32768").symbol == "ERROR_WSMAN_RESOURCE_NOT_FOUND"
 
 
+@pytest.mark.parametrize("text", ["0x80070064", "0x80070068", "-2147024792"])
+def test_an_hresult_is_no_event_of_the_log(text: str) -> None:
+    """0x80070068 is an error; event 104 would say of it that this is how success looks."""
+    assert explain(text) == []
+    family = family_of(text)
+    assert family is not None
+    assert "inside an HRESULT" in family.meaning
+
+
+def test_a_number_below_the_half_has_no_negative_spelling() -> None:
+    """A signed word of 32 bits ends at 2147483647; the major code of GSS-API is below."""
+    assert one("851968").spellings == "0x000D0000 = 851968"
+
+
 def test_a_win32_code_inside_an_hresult_is_found() -> None:
     """0x80070005 is access denied in other clothes."""
     assert one("0x80070005").symbol == "ERROR_ACCESS_DENIED"

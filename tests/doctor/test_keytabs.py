@@ -8,7 +8,7 @@ import pytest
 
 from collector.auth.keytab import Entry
 from collector.doctor.findings import sick
-from collector.doctor.keytabs import Shown, look_at_keytab, names, unopened
+from collector.doctor.keytabs import Shown, look_at_keytab, names, recipe, unopened
 from tests.doctor.saying import only, severities
 
 REALM, HOST = "CORP.EXAMPLE", "wec.corp.example"
@@ -122,3 +122,41 @@ def test_a_ticket_that_was_not_opened_is_explained(shown: Shown, said: str) -> N
     assert found.severity == "problem"
     assert said in found.text
     assert found.remedy
+
+
+def test_a_keytab_with_very_many_names_is_read_in_one_breath() -> None:
+    """A megabyte holds 37,000; each with each would take minutes."""
+    entries = [key(f"HTTP/wec{number}", realm=f"R{number}") for number in range(20_000)]
+    looked = []  # how often a name was spelled
+
+    class Counting(Entry):
+        @property
+        def principal(self) -> str:
+            looked.append(1)
+            return super().principal
+
+    counting = [Counting(one.components, one.realm, one.kvno, one.number, one.made) for one in entries]
+    found = [*look_at_keytab("keytab x", counting, PRIVATE), *names("keytab x", counting, HOST)]
+
+    assert len(looked) < 10 * len(entries)
+    assert all(len(finding.text) < 4000 for finding in found)
+    assert len(found) < 60
+
+
+def test_a_name_that_a_shell_would_obey_gets_into_no_command_line() -> None:
+    """Remedies are pasted into shells of administrators, and anybody may have made the file."""
+    evil = "x$(touch${IFS}/tmp/x);rm"
+    entries = [key(f"HTTP/{evil}"), key("other;id", realm="A.EXAMPLE")]
+    found = [*names("keytab x", entries, evil), unopened("keytab x", entries, Shown(f"HTTP/{evil}", REALM, 9, ""), "")]
+
+    assert len(found) == 5
+    assert not [finding.remedy for finding in found if "$(" in finding.remedy or ";id" in finding.remedy]
+
+
+def test_the_recipe_writes_no_second_keytab_of_a_joined_machine() -> None:
+    """adcli and msktutil change the machine's password and read the old one from the file that they write (their
+    manuals, --host-keytab and --keytab): any other file fails, or takes the machine out of the domain."""
+    lines = [line for line in recipe(HOST, REALM).splitlines() if "adcli" in line or "msktutil" in line]
+
+    assert len(lines) == 2
+    assert all("keytab=" not in line and "--keytab" not in line for line in lines)

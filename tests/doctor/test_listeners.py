@@ -42,6 +42,7 @@ def test_a_listener_that_answers_as_it_should_is_good() -> None:
         (Reached("10.0.0.5", 5985, trouble="Connection refused"), "nobody listens there: Connection refused"),
         (replace(GOOD, trouble="timed out"), "does not talk http: timed out"),
         (replace(GOOD, version=""), "does not answer Identify"),
+        (replace(GOOD, version="Microsoft Corporation OS: 10.0.20348"), "says that it is Microsoft Corporation"),
         (replace(GOOD, status=500), "answers 500 to a request without proof"),
         (replace(GOOD, challenges=("Basic realm=x",)), "it offers Basic, the settings say Kerberos, Negotiate"),
         (replace(GOOD, challenges=()), "it offers no scheme"),

@@ -39,6 +39,13 @@ def test_a_name_that_leads_here_and_back_is_good() -> None:
     assert severities(look_at_name(HOST, zone, kerberos=True)) == ["ok"]
 
 
+def test_a_name_that_leads_to_loopback_says_nothing_of_the_sources() -> None:
+    """Debian's installer writes 127.0.1.1 with the machine's full name into /etc/hosts; DNS may have no record."""
+    zone = Zone({HOST: ["127.0.1.1"]}, ours=frozenset({"127.0.1.1"}))
+
+    assert severities(look_at_name(HOST, zone, kerberos=True)) == ["warning"]
+
+
 def test_a_name_that_leads_nowhere_is_a_problem() -> None:
     """0x803381B9 on every source."""
     found = only(look_at_name(HOST, Zone(), kerberos=False), "does not resolve")

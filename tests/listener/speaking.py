@@ -73,6 +73,12 @@ class Talk:
         await self.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
         return await self.answer()
 
+    @property
+    def served(self) -> bytes:
+        """The certificate that the far end showed, in DER."""
+        der: bytes = self.writer.get_extra_info("ssl_object").getpeercert(True)
+        return der
+
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()

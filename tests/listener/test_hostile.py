@@ -170,6 +170,7 @@ RAW: dict[str, bytes] = {
     "a length that is a word": b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: five\r\n\r\n",
     "a chunk size that is a word": b"POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
     "a header of 1 MB": b"POST / HTTP/1.1\r\nHost: w\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
+    "a hundred headers": b"POST / HTTP/1.1\r\nHost: w\r\n" + b"".join(b"X-%d:\r\n" % i for i in range(99)) + b"\r\n",
     "a request line of 1 MB": b"POST /" + b"x" * 2**20 + b" HTTP/1.1\r\nHost: w\r\n\r\n",
     "bare line feeds in a header": b"POST / HTTP/1.1\r\nHost: w\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n",
     "TLS on a plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 100,

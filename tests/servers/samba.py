@@ -31,7 +31,8 @@ def token(principal):
     name = gssapi.Name(principal, gssapi.NameType.user)
     store = {"client_keytab": sys.argv[1], "ccache": f"MEMORY:{principal}"}
     credentials = gssapi.Credentials(usage="initiate", name=name, mechs=[krb5], store=store)
-    flags = [flag.mutual_authentication, flag.confidentiality, flag.integrity, flag.replay_detection]
+    flags = [flag.mutual_authentication, flag.confidentiality, flag.integrity, flag.replay_detection,
+             flag.out_of_sequence_detection]
     target = gssapi.Name("HTTP@wec.ad.test", gssapi.NameType.hostbased_service)
     context = gssapi.SecurityContext(name=target, creds=credentials, usage="initiate", mech=krb5, flags=flags)
     return base64.b64encode(context.step()).decode()

@@ -127,6 +127,18 @@ async def test_a_collector_that_is_not_there_is_an_error_of_its_own(unused_tcp_p
     assert told.value.exit_code == 69
 
 
+@pytest.mark.parametrize(
+    "url", ["http://wec:99999/", "http://[::1/", "http://wec:0/", "http://me:sesame@wec/", "ftp://wec/", "wec:5985"]
+)
+def test_a_url_that_is_none_is_usage(url: str) -> None:
+    """Exit code 64, with a sentence and without the password, which would have left in clear as well."""
+    with pytest.raises(OperatorError) as told:
+        Fleet(FleetOptions(url, mechanism="kerberos"), SystemClock())
+
+    assert told.value.exit_code == 64
+    assert "sesame" not in str(told.value)
+
+
 async def test_made_up_events_come_at_the_rate_and_end_with_the_duration() -> None:
     """The load generator: its own events, each sent and acknowledged, in the logs of several roles."""
     query = "".join(

@@ -52,7 +52,10 @@ def test_both_kinds_of_files_are_read_in_the_order_of_their_names(tmp_path: Path
     found = load_folder(tmp_path)
 
     assert [(entry.name, Path(entry.origin).name) for entry in found.all] == [("a", "10.XML"), ("b", "20.toml")]
-    assert found.warnings == ()
+    assert found.warnings == (
+        f"{tmp_path / '10.XML'}: it has no AllowedSourceDomainComputers, so every domain member may have it; Windows"
+        " lets Domain Computers have it then. D:(A;;GA;;;DC) in that element means Domain Computers, D: none.",
+    )
 
 
 def test_one_broken_file_refuses_all_and_every_problem_is_named(tmp_path: Path) -> None:

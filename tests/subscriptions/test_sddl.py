@@ -59,6 +59,7 @@ def test_an_empty_list_is_nobody_and_no_list_is_everybody() -> None:
     """[MS-DTYP] 2.4.5: the difference of one letter, so both are said at start."""
     assert allowed("O:NSG:NSD:") == allowed("D:P") == (False, False, False)
     assert parse_sddl("D:P").notes == ("no entry of it lets anybody have the subscription",)
+    assert parse_sddl("O:NSG:NSD:(A;;GA;;;NS)").notes == ("no entry of it lets anybody have the subscription",)
 
     assert allowed("O:NSG:NS") == allowed("D:NO_ACCESS_CONTROL") == (True, True, True)
     assert parse_sddl("O:NS").notes == ("it has no list (D:), so every domain member may have the subscription",)
