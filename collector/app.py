@@ -177,7 +177,7 @@ class Collector:
         for name in settings.sinks:
             await self._add_lane(name)
         self._check_disk()
-        receiver = Receiver(Router(self._lanes), self._store, clock, self._health.require)
+        receiver = Receiver(Router(self._lanes), self._store, clock, self._health.require, settings.limits)
         exchange = Exchange(
             lambda: self._subscriptions,
             receiver,

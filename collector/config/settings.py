@@ -290,6 +290,11 @@ class Limits(Settings):
     """An Events envelope is 9 deep and UserData seldom 10; libxml2 itself ends at 256."""
     events_per_batch: Annotated[int, Field(ge=1)] = 50_000
     """The smallest event has about 400 bytes: 16 MiB cannot hold more."""
+    quarantined_per_source: Annotated[int, Field(ge=1)] = 10_000
+    """Letters of one source in quarantine, one for each event and sink: more than anybody looks through, and more than
+    any envelope that we ask for holds (512,000 bytes, 1250 of the smallest events) to five sinks."""
+    quarantined_size_per_source: Annotated[Size, Field(ge=2**20)] = 64 * 2**20
+    """Their records: 10,000 of twice the usual size (3 KB). Without it they could have a whole body each."""
 
 
 # The rest ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ A source forgets what we acknowledge. So we acknowledge a batch when every lane 
 its share somewhere safe and the bookmark is on disk, in that order. Crash before the
 bookmark: the source sends again, and someone sees a duplicate. Crash after: nothing is
 lost. There is no order in which both can be avoided. What is quarantined is safe as a
-letter: on disk before the lanes are asked for the rest.
+letter (``quarantine``): on disk before the lanes are asked for the rest, or refused whole.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from weakref import WeakValueDictionary
 
 from collector import telemetry
 from collector.clock import Clock
+from collector.config.settings import Limits
 from collector.delivery import spoofing
 from collector.delivery.bookmarks import Keep, Replace, judge
+from collector.delivery.quarantine import Quarantine
 from collector.errors import Backpressure
 from collector.model import Batch, Bookmark
 from collector.normalize import Harvest, harvest
-from collector.routing.letters import quarantined
 from collector.routing.receipt import Receipt
 from collector.routing.router import Router
-from collector.store.base import Letter, Store
+from collector.store.base import Store
 from collector.subscriptions.subscription import Spoofing
 
 MOST_WAITING = 4096
@@ -58,8 +59,11 @@ class Receiver:
     *require_health* raises ``Backpressure`` when nothing can be promised (disk, shutdown).
     """
 
-    def __init__(self, router: Router, store: Store, clock: Clock, require_health: Callable[[], None]) -> None:
+    def __init__(
+        self, router: Router, store: Store, clock: Clock, require_health: Callable[[], None], limits: Limits
+    ) -> None:
         self._router = router
+        self._quarantine = Quarantine(router, store, limits)
         self._store = store
         self._clock = clock
         self._require_health = require_health
@@ -116,19 +120,11 @@ class Receiver:
         _report(reaped)
         held = _misfits(reaped, policy)
         if held:
-            await self._store.save_letters(self._letters(reaped, held))
+            await self._quarantine.hold(reaped, held)
         receipt = Receipt()
         self._router.carry(reaped, receipt, held)
         await receipt.settled()
         return Accepted(len(reaped.ids), max((key[0] for key in reaped.keys), default=0))
-
-    def _letters(self, reaped: Harvest, held: Sequence[int]) -> list[Letter]:
-        """What each sink would have taken of the rows *held*, as letters to it: so they can be released."""
-        caller, letters = reaped.batch.caller, []
-        for sink, rows, records in self._router.withheld(reaped, held):
-            reasons = [spoofing.objection(caller, reaped.keys[row][1], reaped.texts[row]) for row in rows]
-            letters += quarantined(sink, records, reasons, caller.key, [reaped.texts[row] for row in rows])
-        return letters
 
     async def _save(self, batch: Batch, offered: str) -> None:
         source, subscription = batch.caller.key, batch.subscription

@@ -41,7 +41,7 @@ def quarantined(sink: str, records: Records, reasons: Sequence[str], source: str
     """
     letters = letters_of(sink, records, [Rejection(row, reason) for row, reason in enumerate(reasons)])
     return [
-        replace(letter, id=_digest(sink, letter.event_id, source, text))
+        replace(letter, id=_digest(sink, letter.event_id, source, text), quarantined=source)
         for letter, text in zip(letters, texts, strict=True)
     ]
 

@@ -62,6 +62,7 @@ class Letter:
 
     *record* is spelled in *format* (``""``: in the sink's, whatever that was), without its LF. *wanted*:
     somebody asked for it to be offered again and nobody has done so yet. *trouble*: why that came to nothing.
+    *quarantined*: the key of the source that it is held back from, ``""``: it was rejected.
     """
 
     id: str
@@ -76,6 +77,21 @@ class Letter:
     key: Key = UNKNOWN
     wanted: bool = False
     trouble: str = ""
+    quarantined: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """So many letters, and the bytes of their records together."""
+
+    letters: int = 0
+    bytes: int = 0
+
+    def grown(self, letters: Sequence[Letter]) -> Amount:
+        return Amount(self.letters + len(letters), self.bytes + sum(len(letter.record) for letter in letters))
+
+    def within(self, most: Amount) -> bool:
+        return self.letters <= most.letters and self.bytes <= most.bytes
 
 
 class Store(Protocol):
@@ -99,6 +115,13 @@ class Store(Protocol):
 
     async def save_letters(self, letters: Sequence[Letter]) -> None:
         """Return when the letters are on disk (synced). One that was there has the new reason, and nobody wants it."""
+
+    async def quarantine(self, letters: Sequence[Letter], most: Amount) -> Amount | None:
+        """``save_letters`` for letters that are *quarantined* from one source: all of them or none.
+
+        None: they are on disk. Else more than *most* of their source would wait, so nothing was written, and the
+        answer is what waits. Letters that are there already, from an earlier attempt, are counted once.
+        """
 
     def letters(self) -> Iterable[Letter]:
         """All of them, the oldest first, read one by one."""

@@ -44,6 +44,24 @@ MIGRATIONS = (
         "ALTER TABLE letter ADD COLUMN trouble TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX letter_wanted ON letter (number) WHERE wanted",  # twice a second somebody looks
     ),
+    (  # what each source has in quarantine is counted; by the file itself, because commands write beside the collector
+        "ALTER TABLE letter ADD COLUMN quarantined TEXT NOT NULL DEFAULT ''",
+        """CREATE TABLE quarantine (
+            source TEXT NOT NULL PRIMARY KEY, letters INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID""",
+        """CREATE TRIGGER quarantine_grows AFTER INSERT ON letter WHEN new.quarantined != '' BEGIN
+            INSERT INTO quarantine VALUES (new.quarantined, 1, length(new.record)) ON CONFLICT (source)
+                DO UPDATE SET letters = letters + 1, bytes = bytes + excluded.bytes;
+            END""",
+        """CREATE TRIGGER quarantine_changes AFTER UPDATE OF record ON letter WHEN old.quarantined != '' BEGIN
+            UPDATE quarantine SET bytes = bytes + length(new.record) - length(old.record)
+                WHERE source = old.quarantined;
+            END""",
+        """CREATE TRIGGER quarantine_shrinks AFTER DELETE ON letter WHEN old.quarantined != '' BEGIN
+            UPDATE quarantine SET letters = letters - 1, bytes = bytes - length(old.record)
+                WHERE source = old.quarantined;
+            DELETE FROM quarantine WHERE source = old.quarantined AND letters = 0;
+            END""",
+    ),
 )
 
 BOOKMARK = "SELECT xml, saved FROM bookmark WHERE source = ? AND subscription = ?"
@@ -62,11 +80,15 @@ FORGET_LANES = "DELETE FROM lane"
 SAVE_LANE = """INSERT OR REPLACE INTO lane (sink, type, state, queued, spool_bytes, spool_oldest, delivered, rejected,
     last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-LETTERS = "SELECT id, sink, reason, received, event_id, record, head, wanted, trouble FROM letter ORDER BY number"
-WANTED_LETTERS = """SELECT id, sink, reason, received, event_id, record, head, wanted, trouble
+LETTERS = """SELECT id, sink, reason, received, event_id, record, head, quarantined, wanted, trouble
+    FROM letter ORDER BY number"""
+WANTED_LETTERS = """SELECT id, sink, reason, received, event_id, record, head, quarantined, wanted, trouble
     FROM letter WHERE wanted ORDER BY number LIMIT ?"""
+HAS_LETTER = "SELECT 1 FROM letter WHERE id = ?"
+QUARANTINED = "SELECT letters, bytes FROM quarantine WHERE source = ?"
 # Offered again and rejected again: one letter. Its record as it was spelled last, and when it first came.
-SAVE_LETTER = """INSERT INTO letter (id, sink, reason, received, event_id, record, head) VALUES (?, ?, ?, ?, ?, ?, ?)
+SAVE_LETTER = """INSERT INTO letter (id, sink, reason, received, event_id, record, head, quarantined)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, record = excluded.record, head = excluded.head,
         wanted = 0, trouble = ''"""
 WANT_LETTER = "UPDATE letter SET wanted = 1, trouble = '' WHERE id = ?"
@@ -144,13 +166,16 @@ def lane(row: Row) -> LaneState:
 def letter_row(value: Letter) -> Row:
     # ASCII, because a name may hold half a surrogate pair, which SQLite's texts cannot
     head = json.dumps([value.format, value.source, value.subscription, value.key], separators=(",", ":"))
-    reason = storable(value.reason)
-    return (value.id, value.sink, reason, micros(value.received), value.event_id, value.record, head)
+    received, reason, quarantined = micros(value.received), storable(value.reason), storable(value.quarantined)
+    return (value.id, value.sink, reason, received, value.event_id, value.record, head, quarantined)
 
 
 def letter(row: Row) -> Letter:
-    id_, sink, reason, received, event_id, record, head, wanted, trouble = row
-    first = Letter(id_, sink, reason, _certain(received), event_id, record, wanted=bool(wanted), trouble=trouble)
+    id_, sink, reason, received, event_id, record, head, quarantined, wanted, trouble = row
+    first = Letter(
+        id_, sink, reason, _certain(received), event_id, record,
+        wanted=bool(wanted), trouble=trouble, quarantined=quarantined,
+    )  # fmt: skip
     if not head:  # kept by a version that did not note where it came from
         return first
     format_, source, subscription, key = json.loads(head)

@@ -17,7 +17,7 @@ from collector.commit import GroupCommit
 from collector.errors import Backpressure, OperatorError
 from collector.model import Bookmark
 from collector.store import database, rows
-from collector.store.base import LaneState, Letter, Presence
+from collector.store.base import Amount, LaneState, Letter, Presence
 from collector.store.database import Job
 
 READ_FAILED, NOT_PERMITTED = 74, 77
@@ -106,6 +106,21 @@ class SqliteStore:
     async def save_letters(self, letters: Sequence[Letter]) -> None:
         await self._write(rows.SAVE_LETTER, [rows.letter_row(letter) for letter in letters])
 
+    async def quarantine(self, letters: Sequence[Letter], most: Amount) -> Amount | None:
+        letters = list({letter.id: letter for letter in letters}.values())
+        full: list[Amount] = []
+
+        def job(connection: sqlite3.Connection) -> None:
+            # counted and written in one transaction: no other batch, and no command, comes in between
+            waiting = _no_room(connection, letters, most)
+            full[:] = [] if waiting is None else [waiting]  # a job may be performed twice
+            if waiting is None:
+                connection.executemany(rows.SAVE_LETTER, map(rows.letter_row, letters))
+
+        if letters:
+            await self._submit(job)
+        return full[0] if full else None
+
     def letters(self) -> Iterable[Letter]:
         return (rows.letter(row) for row in self._select(rows.LETTERS))
 
@@ -150,20 +165,32 @@ class SqliteStore:
             raise Backpressure("state", f"{self._path} cannot be read: {error}") from error
 
     async def _write(self, statement: str, values: Sequence[Sequence[Any]], *, before: str | None = None) -> None:
-        if self._commit is None:
-            raise Backpressure("state", f"{self._path} was opened to read only")
-        if self._closed:
-            raise Backpressure("shutdown", f"{self._path} is closed")
-
         def job(connection: sqlite3.Connection) -> None:
             if before is not None:
                 connection.execute(before)
             connection.executemany(statement, values)
 
+        await self._submit(job)
+
+    async def _submit(self, job: Job[None]) -> None:
+        if self._commit is None:
+            raise Backpressure("state", f"{self._path} was opened to read only")
+        if self._closed:
+            raise Backpressure("shutdown", f"{self._path} is closed")
         try:
             await self._commit.submit(job)
         except (sqlite3.Error, ValueError, OverflowError) as error:  # the last two: a value SQLite cannot hold
             raise Backpressure("state", f"{self._path} cannot be written: {error}") from error
+
+
+def _no_room(connection: sqlite3.Connection, letters: Sequence[Letter], most: Amount) -> Amount | None:
+    """None: with *letters*, their one source has no more than *most* in quarantine. Else what it has without them."""
+    found = connection.execute(rows.QUARANTINED, (rows.storable(letters[0].quarantined),)).fetchone()
+    waiting = Amount(*(found or (0, 0)))
+    if waiting.grown(letters).within(most):  # nearly always: then nobody has to look them up
+        return None
+    new = [letter for letter in letters if connection.execute(rows.HAS_LETTER, (letter.id,)).fetchone() is None]
+    return None if not new or waiting.grown(new).within(most) else waiting
 
 
 def _unusable(path: Path, error: sqlite3.Error | OSError) -> OperatorError:

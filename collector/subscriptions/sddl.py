@@ -19,7 +19,8 @@ from collector.errors import CollectorError
 from collector.subscriptions.trustees import SID, Trustee, UnknownTrustee, trustee_of
 
 IMPLICIT = frozenset({"S-1-1-0", "S-1-5-11", "S-1-5-2"})
-"""Everyone, Authenticated Users, Network: what whoever has proven its identity over a network is, PAC or not."""
+"""Everyone, Authenticated Users, Network: what whoever has proven its identity over a network is, whatever groups its
+ticket lists. One that lists none at all (no PAC) is not judged here: ``audience`` refuses it where there is a D:."""
 
 _LOCAL = frozenset({"S-1-5-4", "S-1-5-6", "S-1-5-7", "S-1-5-18", "S-1-5-19", "S-1-5-20"})
 """Interactive, Service, Anonymous, and the accounts of services: nobody who comes over a network by Kerberos."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from collector.errors import Backpressure
 from collector.model import Bookmark
-from collector.store.base import LaneState, Letter, Presence
+from collector.store.base import Amount, LaneState, Letter, Presence
 
 
 class MemoryStore:
@@ -49,6 +49,15 @@ class MemoryStore:
         for letter in letters:
             first = self._letters.get(letter.id, letter)
             self._letters[letter.id] = replace(letter, received=first.received, wanted=False, trouble="")
+
+    async def quarantine(self, letters: Sequence[Letter], most: Amount) -> Amount | None:
+        source = letters[0].quarantined if letters else ""
+        waiting = Amount().grown([letter for letter in self._letters.values() if letter.quarantined == source])
+        new = {letter.id: letter for letter in letters if letter.id not in self._letters}
+        if new and not waiting.grown(list(new.values())).within(most):
+            return waiting
+        await self.save_letters(letters)
+        return None
 
     def letters(self) -> Iterable[Letter]:
         return list(self._letters.values())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from collector.model import Bookmark, Key
-from collector.store.base import LaneState, Letter, Presence, Store
+from collector.store.base import Amount, LaneState, Letter, Presence, Store
 from collector.store.sqlite import SqliteStore
 from tests.contracts.memory_store import MemoryStore
 
@@ -126,3 +126,60 @@ async def test_a_wanted_letter_is_removed_or_returned_or_postponed(store: Store)
     ]
     await store.want_letters(["id3"])
     assert [found.trouble for found in store.wanted_letters(1, 100)] == [""]
+
+
+PLENTY = Amount(10, 1000)
+
+
+def held(number: int, source: str = "pc01") -> Letter:
+    return letter(number, quarantined=source)
+
+
+async def test_a_quarantine_takes_all_letters_of_a_batch_or_none(store: Store) -> None:
+    """Half a batch would be on disk and the source told to send it again: the bound would never be reached."""
+    assert await store.quarantine([held(1), held(2)], Amount(2, 20)) is None
+
+    assert await store.quarantine([held(3), held(4)], Amount(3, 1000)) == Amount(2, 20)
+    assert await store.quarantine([held(3)], Amount(3, 29)) == Amount(2, 20)
+    assert [found.id for found in store.letters()] == ["id1", "id2"]
+
+    assert await store.quarantine([held(3)], Amount(3, 30)) is None
+    assert list(store.letters()) == [held(1), held(2), held(3)]
+
+
+async def test_each_source_has_a_quarantine_of_its_own_and_rejected_letters_have_none(store: Store) -> None:
+    """The machine that lies is the one that waits; a sink that rejects is nobody's lie."""
+    await store.save_letters([letter(number) for number in range(10, 15)])
+    assert await store.quarantine([held(1)], Amount(1, 10)) is None
+
+    assert await store.quarantine([held(2)], Amount(1, 10)) == Amount(1, 10)
+    assert await store.quarantine([held(3, "pc\ud800")], Amount(1, 10)) is None
+    assert await store.quarantine([held(4, "pc\ud800")], Amount(1, 10)) == Amount(1, 10)
+    assert await store.quarantine([], Amount(0, 0)) is None
+
+
+async def test_a_batch_that_comes_again_needs_no_more_room(store: Store) -> None:
+    """After a crash between letters and bookmark the source sends it again; refused, it would be stuck for ever."""
+    batch = [held(1), held(2), held(2)]
+
+    for _ in range(2):
+        assert await store.quarantine(batch, Amount(2, 20)) is None
+
+    assert await store.quarantine([*batch, held(3)], Amount(2, 1000)) == Amount(2, 20)
+    assert len(list(store.letters())) == 2
+
+
+async def test_a_letter_that_goes_makes_room_and_one_that_comes_back_does_not(store: Store) -> None:
+    """Replayed or deleted it is out of quarantine; rejected by its sink it is still there, with its new size."""
+    await store.quarantine([held(1), held(2), held(3)], PLENTY)
+    await store.want_letters(["id1", "id2", "id3"])
+    wanted = store.wanted_letters(10, 1000)
+    await store.remove_letters(["id1", "no such"])
+    await store.save_letters([replace(wanted[1], reason="too large", record=b"x" * 4)])
+    await store.postpone_letters("search", "it is down")
+
+    assert await store.quarantine([held(4), held(5)], Amount(3, 1000)) == Amount(2, 14)
+    assert await store.quarantine([held(4)], Amount(3, 24)) is None
+
+    await store.remove_letters([found.id for found in store.letters()])
+    assert await store.quarantine([held(5)], Amount(0, 0)) == Amount(0, 0)

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from collector.clock import ManualClock
-from collector.config.settings import SinkSettings
+from collector.config.settings import Limits, SinkSettings
 from collector.delivery.exchange import Arrival, Exchange
 from collector.delivery.receiver import Receiver
 from collector.errors import Backpressure
@@ -56,7 +56,14 @@ class Corridor:
     """Everything between the reader and the sink, as ``app`` builds it."""
 
     def __init__(
-        self, folder: Path, sink: Sink, *, spool: int = 2**30, required: bool = True, store: MemoryStore | None = None
+        self,
+        folder: Path,
+        sink: Sink,
+        *,
+        spool: int = 2**30,
+        required: bool = True,
+        store: MemoryStore | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.clock = ManualClock()
         self.store = store or MemoryStore()
@@ -69,7 +76,7 @@ class Corridor:
             "scripted", sink, settings, spooled, self.store.save_letters, self.clock, Taking.compile({}, None, 1.0)
         )
         ids = itertools.count(1)
-        receiver = Receiver(Router([self.lane]), self.store, self.clock, self._require_health)
+        receiver = Receiver(Router([self.lane]), self.store, self.clock, self._require_health, limits)
         self.exchange = Exchange(
             lambda: self.subscriptions,
             receiver,

@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from collector.config.settings import Limits
 from collector.errors import Backpressure
 from collector.model import Records
 from collector.routing.match import Taking
@@ -38,8 +39,10 @@ class DocumentSink(ScriptedSink):
         return rejections
 
 
-def corridor(folder: Path, policy: str, sink: ScriptedSink | None = None, **more: object) -> Corridor:
-    built = Corridor(folder, sink or DocumentSink())
+def corridor(
+    folder: Path, policy: str, sink: ScriptedSink | None = None, limits: Limits = Limits(), **more: object
+) -> Corridor:
+    built = Corridor(folder, sink or DocumentSink(), limits=limits)
     spoofing = Spoofing(policy, **more)  # type: ignore[arg-type]
     built.subscriptions = SubscriptionSet((replace(EVERYTHING, spoofing=spoofing),))
     return built
@@ -222,5 +225,52 @@ async def test_what_no_sink_takes_makes_no_letter(tmp_path: Path) -> None:
     built.lane.taking = Taking.compile({"channel": "Security"}, None, 1.0)
 
     assert await built.say(mixed(event(1), foreign(2))) == Ack()
+
+    assert list(built.store.letters()) == []
+
+
+async def test_a_source_whose_quarantine_is_full_waits_and_is_told_the_way_out(tmp_path: Path) -> None:
+    """Its letters must not fill the disk that everybody's events need; nothing of it is lost, and nobody else waits."""
+    built = corridor(tmp_path, "quarantine", sink := DocumentSink(), Limits(quarantined_per_source=2))
+    assert await built.say(mixed(foreign(1), foreign(2), record=2)) == Ack()
+
+    with pytest.raises(Backpressure) as refusal:
+        await built.say(mixed(event(3), foreign(4), record=4))
+
+    assert refusal.value.reason == "quarantine"
+    assert (sink.called, len(list(built.store.letters())), built.bookmark()) == ([], 2, bookmark(2))
+    (presence,) = built.presences.all()
+    assert "503 quarantine: its batch makes 1 letters" in presence.last_refusal
+    assert presence.last_refusal.endswith("wef letters list --reason 'computer:*', then wef letters replay or delete")
+    assert await built.say(batch(3)) == Ack()
+    assert await built.say(mixed(foreign(4)), OTHER) == Ack()
+
+
+@pytest.mark.parametrize("way", ["delete", "replay"])
+async def test_who_deletes_or_replays_letters_lets_the_source_go_on(tmp_path: Path, way: str) -> None:
+    """Without a restart, and with the batch that it was refused."""
+    built = corridor(tmp_path, "quarantine", limits=Limits(quarantined_per_source=1))
+    await built.say(mixed(foreign(1), record=1))
+    with pytest.raises(Backpressure):
+        await built.say(mixed(foreign(2), record=2))
+
+    ids = [letter.id for letter in built.store.letters()]
+    if way == "delete":
+        await built.store.remove_letters(ids)
+    else:
+        await built.store.want_letters(ids)
+        assert await Replay(built.store, {"scripted": built.lane}).round()
+
+    assert await built.say(mixed(foreign(2), record=2)) == Ack()
+    assert built.bookmark() == bookmark(2)
+
+
+async def test_large_records_fill_a_quarantine_as_many_do(tmp_path: Path) -> None:
+    """Ten thousand letters of a whole body each would be 160 GB."""
+    built = corridor(tmp_path, "quarantine", limits=Limits(quarantined_size_per_source=2**20))
+    large = foreign(1).replace("</System>", f"</System><EventData><Data>{'x' * 2**20}</Data></EventData>")
+
+    with pytest.raises(Backpressure, match="raise limits"):
+        await built.say(mixed(large))
 
     assert list(built.store.letters()) == []

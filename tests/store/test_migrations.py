@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from collector.errors import OperatorError
 from collector.model import Bookmark
-from collector.store.base import LaneState, Letter, Presence
+from collector.store.base import Amount, LaneState, Letter, Presence
 from collector.store.rows import MIGRATIONS
 from collector.store.sqlite import SqliteStore
 from tests.cli.running import wef
@@ -46,12 +47,24 @@ PRAGMA user_version = 1;
 """The first format, written down here for good: it must not change when the code does."""
 
 
-def old_state(folder: Path) -> Path:
-    """A state file as the first version left it."""
+FORMAT_2 = f"""{FORMAT_1}
+ALTER TABLE letter ADD COLUMN head TEXT NOT NULL DEFAULT '';
+ALTER TABLE letter ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE letter ADD COLUMN trouble TEXT NOT NULL DEFAULT '';
+CREATE INDEX letter_wanted ON letter (number) WHERE wanted;
+INSERT INTO letter VALUES (6, 'id2', 'archive', 'computer: ...', {MICROSECONDS}, 'event-2', x'7b7d',
+    '["raw","PC01","sub",[1,"dc01","System","Test","1",4]]', 1, '');
+PRAGMA user_version = 2;
+"""
+"""The second one, with a letter from quarantine: it does not know that it is one."""
+
+
+def old_state(folder: Path, text: str = FORMAT_1) -> Path:
+    """A state file as an old version left it."""
     folder.mkdir(exist_ok=True)
     file = folder / "state.sqlite"
     connection = sqlite3.connect(file)
-    connection.executescript(FORMAT_1)
+    connection.executescript(text)
     connection.close()
     return file
 
@@ -81,9 +94,24 @@ async def test_an_update_keeps_everything_that_the_first_format_held(tmp_path: P
     assert version(file) == len(MIGRATIONS)
 
 
-async def test_a_file_that_was_brought_forward_is_the_same_as_a_new_one(tmp_path: Path) -> None:
+async def test_letters_of_the_second_format_stay_and_count_against_nobodys_quarantine(tmp_path: Path) -> None:
+    """An update refuses no source because of what was let in before, and deleting that makes no count wrong."""
+    store = SqliteStore.open(old_state(tmp_path, FORMAT_2))
+    old = next(letter for letter in store.letters() if letter.id == "id2")
+    assert (old.subscription, old.key.computer, old.wanted, old.quarantined) == ("sub", "dc01", True, "")
+
+    new = Letter("id3", "archive", "computer: ...", WHEN, "event-3", b"{}", quarantined="pc01")
+    assert await store.quarantine([new], Amount(1, 2)) is None
+    await store.remove_letters(["id2"])
+
+    assert await store.quarantine([replace(new, id="id4")], Amount(1, 2)) == Amount(1, 2)
+    await store.close()
+
+
+@pytest.mark.parametrize("text", [FORMAT_1, FORMAT_2], ids=["1", "2"])
+async def test_a_file_that_was_brought_forward_is_the_same_as_a_new_one(tmp_path: Path, text: str) -> None:
     """Two ways to one format must meet, or a bug would show on old installations only."""
-    old, new = old_state(tmp_path), tmp_path / "new.sqlite"
+    old, new = old_state(tmp_path, text), tmp_path / "new.sqlite"
     for file in (old, new):
         await SqliteStore.open(file).close()
 
@@ -111,7 +139,7 @@ def test_a_command_beside_an_old_state_says_what_to_do_and_leaves_it_alone(
     ended = wef(capsys, *command, "--config", tmp_path / "collector.toml")
 
     assert ended.code == 78
-    assert "state.sqlite has the old format 1, and this version reads format 2" in ended.err
+    assert "state.sqlite has the old format 1, and this version reads format 3" in ended.err
     assert "Start the collector of this version once (or restart the one that runs)" in ended.err
     assert version(file) == 1
 
@@ -161,6 +189,40 @@ async def test_a_second_writer_and_the_first_see_what_the_other_wrote(tmp_path: 
     await first.close()
 
     assert [found.id for found in seen] == ["id1"]
+
+
+async def test_what_a_second_writer_deletes_makes_room_in_quarantine_and_a_restart_makes_none(tmp_path: Path) -> None:
+    """`wef letters delete` is the way out, beside a collector that runs; to kill the collector is none."""
+    file = tmp_path / "state.sqlite"
+    letters = [Letter(f"id{n}", "s", "computer: ...", WHEN, f"e{n}", b"{}", quarantined="pc01") for n in range(4)]
+    first = SqliteStore.open(file)
+    assert await first.quarantine(letters[:3], Amount(3, 6)) is None
+    await first.close()
+
+    first = SqliteStore.open(file)
+    assert await first.quarantine(letters[3:], Amount(3, 6)) == Amount(3, 6)
+    second = SqliteStore.open_beside(file)
+    await second.remove_letters(["id0", "id1"])
+    await second.close()
+
+    assert await first.quarantine(letters[3:], Amount(3, 6)) is None
+    assert [letter.id for letter in first.letters()] == ["id2", "id3"]
+    await first.close()
+
+
+async def test_a_quarantine_that_is_full_delays_nobody_elses_bookmark(tmp_path: Path) -> None:
+    """Both are in one transaction, and what is refused must not undo it."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    letter = Letter("id1", "s", "computer: ...", WHEN, "e1", b"{}", quarantined="pc01")
+
+    refused, *_ = await asyncio.gather(
+        store.quarantine([letter], Amount(0, 0)),
+        *(store.save_bookmark(f"pc{n}", "sub", Bookmark("x")) for n in range(9)),
+    )
+
+    assert refused == Amount(0, 0)
+    assert len(list(store.bookmarks())) == 9
+    await store.close()
 
 
 def test_a_second_writer_creates_nothing(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_store_of_a_newer_collector_is_refused(tmp_path: Path) -> None:
     connection.close()
 
     for readonly in (False, True):
-        with pytest.raises(OperatorError, match="has format 99, and this collector knows up to 2") as refusal:
+        with pytest.raises(OperatorError, match="has format 99, and this collector knows up to 3") as refusal:
             SqliteStore.open(file, readonly=readonly)
         assert refusal.value.exit_code == 78
 
