@@ -137,10 +137,14 @@ def honest(kdc: Kdc) -> bytes:
 
     store = {"ccache": f"FILE:{kdc.ticket('HONEST$')}"}
     flags = gssapi.RequirementFlag
+    wanted = (
+        flags.mutual_authentication | flags.confidentiality | flags.integrity | flags.replay_detection
+        | flags.out_of_sequence_detection
+    )  # fmt: skip
     context = gssapi.SecurityContext(
         name=gssapi.Name("HTTP@localhost", gssapi.NameType.hostbased_service),
         creds=gssapi.Credentials(usage="initiate", store=store),
-        flags=flags.mutual_authentication | flags.confidentiality | flags.integrity,
+        flags=wanted,
         usage="initiate",
     )
     return bytes(context.step() or b"")

@@ -136,12 +136,12 @@ class Proxy:
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._open.wait()
-            writer.write(chunk)
-            await writer.drain()
-            if sending:
+            if sending:  # counted before it goes: who has read it may ask at once
                 self.sent += len(chunk)
             else:
                 self.received += len(chunk)
+            writer.write(chunk)
+            await writer.drain()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
