@@ -6,12 +6,12 @@ Nothing is decided here that another room could decide; here is only who knows w
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from collector import __version__, telemetry
 from collector.auth.gate import Gate
@@ -51,8 +51,9 @@ DISK, DATABASE = "disk", "database"
 
 
 def new_id() -> str:
-    """A fresh message id, as Windows writes them."""
-    return f"uuid:{str(uuid4()).upper()}"
+    """A fresh message id, as Windows writes them: a random UUID (RFC 9562, 5.4), spelled here as each reply has one."""
+    digits = os.urandom(16).hex().upper()
+    return f"uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
 def _hear(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -79,17 +79,21 @@ class GroupCommit(Generic[Job, Result]):
             results = self._perform(jobs)
         except Exception as error:  # noqa: BLE001 - not swallowed: every job of the round gets it and decides
             results = [error] * len(jobs)
+        settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Result | BaseException]]] = {}
         for (_, future, loop), result in zip(waiting, results, strict=True):
+            settled.setdefault(loop, []).append((future, result))
+        for loop, outcomes in settled.items():  # waking a loop is a system call on both sides: once for all
             try:
-                loop.call_soon_threadsafe(_settle, future, result)
+                loop.call_soon_threadsafe(_settle, outcomes)
             except RuntimeError:  # the loop is gone, and with it whoever waited
                 continue
 
 
-def _settle(future: asyncio.Future[Result], result: Result | BaseException) -> None:
-    if future.done():  # whoever waited has given up; the write stands
-        return
-    if isinstance(result, BaseException):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _settle(outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in outcomes:
+        if future.done():  # whoever waited has given up; the write stands
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

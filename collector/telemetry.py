@@ -11,10 +11,18 @@ import sys
 from collections.abc import MutableMapping, Sequence
 from typing import Any, TextIO
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.clock import Clock, SystemClock
+
+_rich = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment] # Python's word for "not here", for the next line only
+import structlog  # noqa: E402 - it would load rich, 3 MB, for tracebacks with local variables, which we never log
+
+if _rich is None:
+    del sys.modules["rich"]
+else:
+    sys.modules["rich"] = _rich
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 _log: Any = structlog.get_logger("wef")
@@ -89,6 +97,7 @@ _acknowledged = _counter("wef_events_acknowledged", "Events in batches that were
 _batch_seconds = _histogram("wef_batch_seconds", "From the whole batch read to the Ack, in seconds")
 _slow_envelopes = _counter("wef_envelopes_parsed_whole", "Events messages that could not be sliced")
 _flaws = _counter("wef_events_flawed", "Events that needed recovery, by kind of flaw", "kind")
+_fallbacks = _counter("wef_kernel_fallbacks", "Events that the compiled kernel left to the pure one")
 _dropped = _counter("wef_source_dropped_events", "Events that sources say they dropped (DroppedEvents)")
 _mismatches = _counter(
     "wef_computer_mismatches",
@@ -146,6 +155,11 @@ def batch_acknowledged(source: str, subscription: str, events: int, seconds: flo
 def events_flawed(kind: str, count: int) -> None:
     """*kind* is one of normalize's flaw words."""
     _flaws.labels(kind).inc(count)
+
+
+def kernel_fallbacks(count: int) -> None:
+    """What was not spelled as Windows spells it: read in full, but many times slower."""
+    _fallbacks.inc(count)
 
 
 def computers_mismatched(source: str, subscription: str, outcome: str, events: int, reason: str) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.kernel import selection
+
 pytest_plugins = ["tests.servers.fixtures"]
 REPOSITORY = Path(__file__).resolve().parent.parent
+selection.choose(pure=os.environ.get("WEF_KERNEL") == "pure")  # as wef does; ./tests/run runs the tests both ways
 
 
 @pytest.fixture(scope="session")

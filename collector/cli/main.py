@@ -16,6 +16,7 @@ import click
 
 from collector.config.load import VARIABLE
 from collector.errors import Backpressure, OperatorError
+from collector.kernel import selection
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module of this room, one line for --help)
@@ -80,6 +81,7 @@ def wef(config: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``wef`` and exit the process; the only place where exit codes are made."""
+    selection.choose(pure=os.environ.get("WEF_KERNEL") == "pure")
     try:
         code = wef.main(list(arguments) if arguments is not None else None, prog_name="wef", standalone_mode=False)
     except OperatorError as error:

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +42,9 @@ def print_rows(
         for row in rows:
             print_json({column: row[column] for column in columns})
         return
+    from rich.console import Console  # here, because wef serve imports this file and never prints a table
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")

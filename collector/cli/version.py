@@ -17,6 +17,7 @@ from lxml import etree
 from collector import __version__
 from collector.cli.output import json_option, print_json
 from collector.config.settings import SinkSettings
+from collector.kernel import selection
 from collector.sinks.elasticsearch.settings import ElasticsearchSettings
 from collector.sinks.kafka.settings import KafkaSettings
 
@@ -31,7 +32,8 @@ def command(as_json: bool) -> None:
     row = {
         "version": __version__,
         "python": platform.python_version(),
-        "kernel": kernel(),
+        "kernel": selection.active(),
+        "kernel_reason": selection.reason(),
         "engines": engines(),
         "platform": platform.platform(),
     }
@@ -40,13 +42,8 @@ def command(as_json: bool) -> None:
         return
     click.echo(f"wef-collector {row['version']}")
     click.echo(f"Python {row['python']} on {row['platform']}")
-    click.echo(f"kernel {row['kernel']}")
+    click.echo(f"kernel {row['kernel']}" + (f" ({row['kernel_reason']})" if row["kernel_reason"] else ""))
     click.echo("engines " + ", ".join(f"{name} {text}" for name, text in engines().items()))
-
-
-def kernel() -> str:
-    """Which kernel slices and reads events: this version has the pure one only."""
-    return "pure"
 
 
 def engines() -> dict[str, str]:

@@ -32,7 +32,8 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.
 class Settings(BaseModel):
     """A table of collector.toml: frozen, and strict about keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Built when first used: most collectors use two kinds of sinks, and a kind's validator holds half a megabyte.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 # What every sink takes ---------------------------------------------------------------------------------------------

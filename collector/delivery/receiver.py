@@ -10,8 +10,7 @@ letter (``quarantine``): on disk before the lanes are asked for the rest, or ref
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 from weakref import WeakValueDictionary
@@ -43,6 +42,28 @@ TRUSTING = Spoofing()
 class _Turns:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """``async with`` it; a generator would cost three times as much. Raises ``Backpressure`` where too many wait."""
+
+    turns: _Turns
+
+    async def __aenter__(self) -> None:
+        if self.turns.held >= MOST_WAITING:
+            held = self.turns.held
+            raise Backpressure("busy", f"{held} batches of this subscription wait already; Windows sends one")
+        self.turns.held += 1
+        try:
+            await self.turns.lock.acquire()
+        except BaseException:
+            self.turns.held -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.turns.lock.release()
+        self.turns.held -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +118,13 @@ class Receiver:
         except TimeoutError as error:
             raise Backpressure("deadline", f"the bookmark was not safe within {deadline:.0f} s") from error
 
-    @asynccontextmanager
-    async def _turn(self, batch: Batch) -> AsyncIterator[None]:
+    def _turn(self, batch: Batch) -> _Turn:
         """One batch at a time for a source and subscription: an old one never saves its bookmark last."""
         key = (batch.caller.key, batch.subscription.id)
         turns = self._turns.get(key)
         if turns is None:
             turns = self._turns[key] = _Turns()
-        if turns.held >= MOST_WAITING:
-            raise Backpressure("busy", f"{turns.held} batches of this subscription wait already; Windows sends one")
-        turns.held += 1
-        try:
-            async with turns.lock:
-                yield
-        finally:
-            turns.held -= 1
+        return _Turn(turns)
 
     async def _make_safe(self, batch: Batch, policy: Spoofing) -> Accepted:
         if not batch.events:
@@ -163,3 +176,4 @@ def _misfits(reaped: Harvest, policy: Spoofing) -> Sequence[int]:
 def _report(reaped: Harvest) -> None:
     for kind, count in reaped.flaws.items():
         telemetry.events_flawed(kind, count)
+    telemetry.kernel_fallbacks(reaped.fallbacks)

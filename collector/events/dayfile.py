@@ -1,4 +1,4 @@
-"""One file of the store, open for writing: its tables, and how a run of events gets into it.
+"""One file of the store, open for writing: how a run of events gets into it.
 
 It belongs to one thread. It decides nothing about which events it is given; what SQLite
 says about the disk or about damage goes up as SQLite said it.
@@ -7,57 +7,38 @@ says about the disk or about damage goes up as SQLite said it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from collector.events.blocks import BLOCK_SIZE, Packer
 from collector.events.days import UNDATED
-
-APPLICATION = 0x57454645
-"""``PRAGMA application_id`` of our files ("WEFE")."""
-
-VERSION = 1
-"""``PRAGMA user_version``: the format of the tables."""
+from collector.events.entries import Run
+from collector.events.tables import (
+    APPLICATION,
+    BLOCK_ROWS,
+    PAGE_SIZE,
+    ROW_BITS,
+    VERSION,
+    creation,
+    migration,
+)
 
 _ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
 """Rows per INSERT, few sizes so that each is compiled once. One statement for many rows, because SQLite
 gives up the GIL for each statement and a busy event loop is slow to give it back."""
 
-_BLOCK_ROWS = 4096
+_JOURNAL = 16 * 2**20
+"""Bytes of journal after which its pages are copied into the file."""
+
 _NAMES_KEPT = 50_000
 """Names remembered per file before the memory of them starts anew: sources choose names, memory stays bounded."""
 
-_COLUMNS = (
-    "time integer not null, id text not null, computer integer not null, channel integer not null, "
-    "provider integer not null, event_id not null, level integer not null, block integer not null, row integer not null"
-)
-# Times grow, ids are random: a key that starts with the time appends, one of ids alone would rewrite pages everywhere.
-_DATED = f"create table events ({_COLUMNS}, primary key (time, id)) without rowid"
-# Without a time of its own the event is known by its id alone; otherwise every delivery would be another event.
-_UNDATED = (
-    f"create table events ({_COLUMNS}, primary key (id)) without rowid;create index events_time on events (time, id)"
-)
-_TABLES = """
-create table names (id integer primary key, name text not null unique);
-create table blocks (id integer primary key, received integer not null, first integer not null, last integer not null,
-                     documents blob not null, xmls blob not null);
-"""
+_INT64 = 2**63
 
-
-class Entry(NamedTuple):
-    """An event on its way into a file: what it is found by, its document, and its XML as a JSON string."""
-
-    time: int
-    id: str
-    computer: str
-    channel: str
-    provider: str
-    event_id: int | str
-    level: int
-    document: bytes
-    xml: bytes
+_Values = list[int | str]
+"""The values of some rows of ``events``, five for each."""
 
 
 class FileTooNew(Exception):
@@ -74,16 +55,18 @@ class DayFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._packer = Packer()
-        self._names: dict[str, int] = {}
+        self._names = _Known(self._learn_name)
+        self._kinds = _Known(self._learn_kind)
         self._base = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         try:
-            self._prepare()
+            self._old = self._prepare() < VERSION
             self._block: int = self._base.execute("select coalesce(max(id), 0) from blocks").fetchone()[0]
         except BaseException:
             self._base.close()
             raise
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> int:
+        """Make an empty file ours, and be ready to write; answers the format of the tables."""
         run = self._base.execute
         (application,), (version,) = run("pragma application_id").fetchone(), run("pragma user_version").fetchone()
         if version > VERSION and application == APPLICATION:
@@ -91,48 +74,66 @@ class DayFile:
         empty = not run("select count(*) from sqlite_schema").fetchone()[0]
         if not empty and application != APPLICATION:
             raise FileForeign("it is a SQLite file that this collector did not write")
+        if empty:
+            run(f"pragma page_size = {PAGE_SIZE}")
         run("pragma journal_mode = wal")
         # FULL: a commit is on the disk when it returns; NORMAL may lose the last ones (dependencies.md 13).
         run("pragma synchronous = full")
-        run("pragma wal_autocheckpoint = 4000")
-        run("pragma journal_size_limit = 33554432")
+        run(f"pragma wal_autocheckpoint = {_JOURNAL // run('pragma page_size').fetchone()[0]}")
+        run(f"pragma journal_size_limit = {2 * _JOURNAL}")
         run("pragma cache_size = -4096")
         if empty:
-            events = _UNDATED if self.path.stem == UNDATED else _DATED
-            marks = f"pragma application_id = {APPLICATION};pragma user_version = {VERSION};"
-            self._base.executescript(f"begin immediate;{_TABLES}{events};{marks}commit")
+            self._script(creation(undated=self.path.stem == UNDATED))
+            return VERSION
+        return int(version)
 
-    def write(self, entries: Sequence[Entry], received: int) -> int:
-        """Store *entries* that came at *received* (ns) in one synced transaction; answers how many were new."""
+    def _script(self, script: str) -> None:
+        """All of *script*, which is one transaction, or nothing."""
+        try:
+            self._base.executescript(script)
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def write(self, run: Run, received: int) -> int:
+        """Store *run*, which came at *received* (ns), in one synced transaction; answers how many were new."""
+        if self._old:
+            self._script(migration(undated=self.path.stem == UNDATED))
+            self._old = False
         added = 0
         self._base.execute("begin immediate")
         try:
-            for chunk in _chunks(entries):
-                added += self._write_block(chunk, received)
+            for start, stop in _chunks(run.documents):
+                added += self._write_block(run, start, stop, received)
         except BaseException:
             self._names.clear()  # some may have been rolled back
-            if self._base.in_transaction:
-                self._base.execute("rollback")
+            self._kinds.clear()
+            self._roll_back()
             raise
         self._base.execute("commit")
         return added
 
-    def _write_block(self, chunk: Sequence[Entry], received: int) -> int:
-        block = self._block + 1
+    def _roll_back(self) -> None:
+        if self._base.in_transaction:
+            self._base.execute("rollback")
+
+    def _write_block(self, run: Run, start: int, stop: int, received: int) -> int:
+        block, names, kinds = self._block + 1, self._names, self._kinds
+        times = run.times[start:stop]
         rows = [
-            (e.time, e.id, self._name(e.computer), self._name(e.channel), self._name(e.provider),
-             e.event_id, e.level, block, number)
-            for number, e in enumerate(chunk)
-        ]  # fmt: skip
-        added = sum(self._insert(rows[start:stop]) for start, stop in _pieces(len(rows)))
+            (time, identifier, names[key[1]], kinds[key[2:]], place)
+            for place, (time, identifier, key) in enumerate(
+                zip(times, run.ids[start:stop], run.keys[start:stop], strict=True), block << ROW_BITS
+            )
+        ]
+        added = sum(self._insert(list(chain.from_iterable(rows[at:end])), end - at) for at, end in _pieces(len(rows)))
         if not added:
             return 0
-        documents, xmls = [e.document for e in chunk], [e.xml for e in chunk]
-        if added < len(chunk):  # the duplicates' bodies stay out; empty lines keep the numbers right
-            kept = self._kept(rows, block)
-            documents = [line if number in kept else b"" for number, line in enumerate(documents)]
-            xmls = [line if number in kept else b"" for number, line in enumerate(xmls)]
-        times = [e.time for e in chunk]
+        documents, xmls = run.documents[start:stop], run.xmls[start:stop]
+        if added < len(rows):  # the duplicates' bodies stay out; empty lines keep the numbers right
+            kept = self._kept(rows)
+            documents = [line if row[4] in kept else b"" for line, row in zip(documents, rows, strict=True)]
+            xmls = [line if row[4] in kept else b"" for line, row in zip(xmls, rows, strict=True)]
         self._base.execute(
             "insert into blocks values (?, ?, ?, ?, ?, ?)",
             (block, received, min(times), max(times), self._packer.pack(documents), self._packer.pack(xmls)),
@@ -140,36 +141,42 @@ class DayFile:
         self._block = block
         return added
 
-    def _insert(self, rows: Sequence[tuple[int | str, ...]]) -> int:
-        marks = ",".join(["(?,?,?,?,?,?,?,?,?)"] * len(rows))
+    def _insert(self, values: _Values, rows: int) -> int:
+        marks = ",".join(["(?,?,?,?,?)"] * rows)
         return self._base.execute(
             f"insert or ignore into events values {marks}",  # noqa: S608 - only marks
-            list(chain.from_iterable(rows)),
+            values,
         ).rowcount
 
-    def _kept(self, rows: Sequence[tuple[int | str, ...]], block: int) -> set[int]:
-        """Which of *rows* the table took for this *block*."""
+    def _kept(self, rows: Sequence[tuple[int, str, int, int, int]]) -> set[int]:
+        """The places of those *rows* that the table took."""
         kept: set[int] = set()
+        first, last = rows[0][4], rows[-1][4]
         for start, stop in _pieces(len(rows)):
             marks = ",".join(["(?,?)"] * (stop - start))
             found = self._base.execute(
-                f"with wanted(time, id) as (values {marks}) select row from wanted "  # noqa: S608 - only marks
-                "join events using (time, id) where block = ?",
-                [*chain.from_iterable(row[:2] for row in rows[start:stop]), block],
+                f"with wanted(time, id) as (values {marks}) select place from wanted "  # noqa: S608 - only marks
+                "join events using (time, id) where place between ? and ?",
+                [*chain.from_iterable(row[:2] for row in rows[start:stop]), first, last],
             )
-            kept.update(row for (row,) in found)
+            kept.update(place for (place,) in found)
         return kept
 
-    def _name(self, text: str) -> int:
-        known = self._names.get(text)
-        return self._learn(text) if known is None else known
+    def _learn_name(self, text: str) -> int:
+        name = (_storable(text),)
+        self._base.execute("insert or ignore into names (name) values (?)", name)
+        found: int = self._base.execute("select id from names where name = ?", name).fetchone()[0]
+        return found
 
-    def _learn(self, text: str) -> int:
-        if len(self._names) >= _NAMES_KEPT:
-            self._names.clear()
-        self._base.execute("insert or ignore into names (name) values (?)", (text,))
-        found: int = self._base.execute("select id from names where name = ?", (text,)).fetchone()[0]
-        self._names[text] = found
+    def _learn_kind(self, kind: tuple[str, str, str, int]) -> int:
+        channel, provider, event_id, level = kind
+        values = (self._names[channel], self._names[provider], _number(event_id), _level(level))
+        self._base.execute(
+            "insert or ignore into kinds (channel, provider, event_id, level) values (?, ?, ?, ?)", values
+        )
+        found: int = self._base.execute(
+            "select id from kinds where channel = ? and provider = ? and event_id = ? and level = ?", values
+        ).fetchone()[0]
         return found
 
     def last_received(self) -> int:
@@ -181,16 +188,46 @@ class DayFile:
         self._base.close()
 
 
-def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Runs of entries, each of a block's size."""
+class _Known(dict[Any, int]):
+    """Numbers of what a file has a number for; what is not remembered is learned."""
+
+    def __init__(self, learn: Callable[[Any], int]) -> None:
+        super().__init__()
+        self._learn = learn
+
+    def __missing__(self, key: Any) -> int:
+        found = self._learn(key)
+        if len(self) >= _NAMES_KEPT:
+            self.clear()
+        self[key] = found
+        return found
+
+
+def _number(event_id: str) -> int | str:
+    """A number where it is one that SQLite can hold: ranges are asked of it."""
+    fits = event_id.isascii() and event_id.isdigit() and len(event_id) < 18
+    return int(event_id) if fits else _storable(event_id)
+
+
+def _level(level: int) -> int:
+    return level if -_INT64 <= level < _INT64 else 0
+
+
+def _storable(text: str) -> str:
+    """Text that SQLite takes: half a surrogate pair is no character and becomes ``?``."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _chunks(documents: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """From where to where each block reaches."""
     start = size = 0
-    for number, entry in enumerate(entries):
-        size += len(entry.document)
-        if size >= BLOCK_SIZE or number - start + 1 >= _BLOCK_ROWS:
-            yield entries[start : number + 1]
-            start, size = number + 1, 0
-    if start < len(entries):
-        yield entries[start:]
+    for stop, length in enumerate(map(len, documents), 1):
+        size += length
+        if size >= BLOCK_SIZE or stop - start >= BLOCK_ROWS:
+            yield start, stop
+            start, size = stop, 0
+    if start < len(documents):
+        yield start, len(documents)
 
 
 def _pieces(rows: int) -> Iterator[tuple[int, int]]:

@@ -1,23 +1,24 @@
-"""Records of the format ``stored`` taken apart into what the store keeps. Pure.
+"""Records of the format ``stored`` taken apart into the columns that the store keeps. Pure.
 
-A record is ``{"document":{...},"xml":"..."}``. Our own format writes exactly that, so it is cut, not
-parsed; anything else takes the general way.
+Our own format writes a record as a document, a TAB and the XML as a JSON string, so a whole batch is cut at once.
+What does not look like that is looked at record by record: ``{"document":{...},"xml":"..."}`` in any spelling is
+taken as well, which is what spools of earlier versions hold.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import orjson
 
-from collector.events.dayfile import Entry
-from collector.events.days import stored_time
+from collector.events.days import LATEST, stored_time
 from collector.model import Key, Records
 
-_HEAD = b'{"document":{'
-_XML = b'},"xml":"'
-_INT64 = 2**63
+_BRACE = ord("{")
+_QUOTE = ord('"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,54 +29,98 @@ class Unstorable:
     reason: str
 
 
-def entries(records: Records, received: int) -> tuple[list[tuple[int, Entry]], Sequence[Unstorable]]:
-    """(the event's own time, its entry) for each record, and the rows that cannot be stored."""
-    taken, unstorable, start = [], [], 0
-    for row, (end, identifier, key) in enumerate(zip(records.ends, records.ids, records.keys, strict=True)):
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Events on their way into a file, in columns of one length.
+
+    *times* is what the store sorts by (ns), *documents* are lines of JSON, *xmls* JSON strings; neither holds a LF.
+    """
+
+    times: Sequence[int]
+    ids: Sequence[str]
+    keys: Sequence[Key]
+    documents: Sequence[bytes]
+    xmls: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pick(self, rows: Sequence[int]) -> Run:
+        """The same columns with only *rows*."""
+        columns = (self.times, self.ids, self.keys, self.documents, self.xmls)
+        return Run(*([column[row] for row in rows] for column in columns))  # type: ignore[arg-type]
+
+    @staticmethod
+    def joined(runs: Sequence[Run]) -> Run:
+        """*runs* one after the other."""
+        if len(runs) == 1:
+            return runs[0]
+        return Run(
+            [time for run in runs for time in run.times],
+            [identifier for run in runs for identifier in run.ids],
+            [key for run in runs for key in run.keys],
+            [document for run in runs for document in run.documents],
+            [xml for run in runs for xml in run.xmls],
+        )
+
+
+def entries(records: Records, received: int) -> tuple[Run, Sequence[Unstorable]]:
+    """The records that can be stored, and the rows of those that cannot."""
+    cut = _cut(records)
+    if cut is not None:
+        keys = records.keys
+        return Run(_times(keys, received), records.ids, keys, *cut), ()
+    return _one_by_one(records, received)
+
+
+def _times(keys: Sequence[Key], received: int) -> list[int]:
+    times = [key[0] for key in keys]
+    if times and min(times) > 0 and max(times) <= LATEST:
+        return times
+    return [stored_time(time, received) for time in times]
+
+
+def _cut(records: Records) -> tuple[list[bytes], list[bytes]] | None:
+    """Documents and XMLs; None when a record is not spelled as our format spells it."""
+    parts = records.block.replace(b"\t", b"\n").split(b"\n")
+    documents, xmls = parts[:-1:2], parts[1::2]
+    if len(documents) != len(xmls) or len(documents) != len(records.ends) or parts[-1]:
+        return None
+    # A record with two separators beside one with none would shift every line after it.
+    lengths = [len(document) + len(xml) + 2 for document, xml in zip(documents, xmls, strict=True)]
+    if array("Q", accumulate(lengths)) != records.ends:
+        return None
+    if not all(documents) or not all(xmls):
+        return None
+    braced = {document[0] for document in documents} <= {_BRACE} and {xml[0] for xml in xmls} <= {_QUOTE}
+    return (documents, xmls) if braced else None
+
+
+def _one_by_one(records: Records, received: int) -> tuple[Run, Sequence[Unstorable]]:
+    rows, documents, xmls = [], [], []
+    unstorable: list[Unstorable] = []
+    for row in range(len(records)):
         try:
-            document, xml = _cut(records.block, start, end - 1)
+            document, xml = _parsed(records.record(row))
         except ValueError as error:
             unstorable.append(Unstorable(row, f"no record of the format stored: {error}"))
         else:
-            taken.append((key[0], _entry(key, identifier, received, document, xml)))
-        start = end
-    return taken, unstorable
+            rows.append(row)
+            documents.append(document)
+            xmls.append(xml)
+    keys = [records.keys[row] for row in rows]
+    ids = [records.ids[row] for row in rows]
+    return Run(_times(keys, received), ids, keys, documents, xmls), unstorable
 
 
-def _cut(block: bytes, start: int, end: int) -> tuple[bytes, bytes]:
-    """The document and the XML (as a JSON string) of a record. Raises ValueError."""
-    # Inside JSON strings every quote is escaped, so the last `},"xml":"` ends the document and begins the last member.
-    at = block.rfind(_XML, start, end)
-    as_ours = at > 0 and block.startswith(_HEAD, start) and block.endswith(b'"}', start, end)
-    if as_ours and block.find(b"\n", start, end) < 0:  # a line end within would shift every line after it
-        return block[start + len(_HEAD) - 1 : at + 1], block[at + len(_XML) - 1 : end - 1]
-    return _parsed(block, start, end)
-
-
-def _parsed(block: bytes, start: int, end: int) -> tuple[bytes, bytes]:
-    """The same for any JSON. Raises ValueError (orjson's error is one)."""
-    record = orjson.loads(block[start:end])
-    if not isinstance(record, dict) or not isinstance(record.get("document"), dict):
+def _parsed(record: bytes) -> tuple[bytes, bytes]:
+    """The document and the XML (as a JSON string) of a record. Raises ValueError (orjson's error is one)."""
+    first, tab, second = record.partition(b"\t")
+    if tab and first.startswith(b"{") and second.startswith(b'"'):
+        document, xml = orjson.loads(first), orjson.loads(second)
+    else:
+        whole = orjson.loads(record)
+        document, xml = (whole.get("document"), whole.get("xml")) if isinstance(whole, dict) else (None, None)
+    if not isinstance(document, dict):
         raise ValueError('it needs an object "document" and a text "xml"')
-    xml = record.get("xml")
-    return orjson.dumps(record["document"]), orjson.dumps(xml if isinstance(xml, str) else "")
-
-
-def _entry(key: Key, identifier: str, received: int, document: bytes, xml: bytes) -> Entry:
-    time, computer, channel, provider, event_id, level = key
-    return Entry(
-        stored_time(time, received),
-        identifier,
-        _storable(computer),
-        _storable(channel),
-        _storable(provider),
-        int(event_id) if event_id.isascii() and event_id.isdigit() and len(event_id) < 18 else _storable(event_id),
-        level if -_INT64 <= level < _INT64 else 0,
-        document,
-        xml,
-    )
-
-
-def _storable(text: str) -> str:
-    """Text that SQLite takes: half a surrogate pair is no character and becomes ``?``."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return orjson.dumps(document), orjson.dumps(xml if isinstance(xml, str) else "")

@@ -7,7 +7,9 @@ runs of letters and digits occur in its bytes, and whole blocks can be asked for
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -32,6 +34,20 @@ _DOMAINS = {"TargetUserName": "TargetDomainName", "SubjectUserName": "SubjectDom
 _CERTAIN = re.compile(r"[A-Za-z0-9]+")
 _GLOB_SET = re.compile(r"\[.*?\]|[*?]")
 
+NO, MAYBE, YES = 0, 1, 2
+"""What a look at a document's bytes can say."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")
+"""Words that JSON writes as they are. (``null`` alone is written where a document has no text.)"""
+
+_REST_OF_VALUE = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"(?!:)')
+"""From within a string to its end, when that string is no name of a field."""
+
+_LOOKS = 8
+"""Places of a word in one document that are looked at before the document is parsed instead."""
+
+_ESCAPE = len(r"\u0000") - 1
+
 
 class DocumentFilter:
     """The part of a query that only documents can answer."""
@@ -42,21 +58,51 @@ class DocumentFilter:
         self._users = glob(query.user) if query.user else None
         # Every alternative of a single glob must hold its literal runs; of several users any may match: no certainty.
         certain = [*query.text, *(value for _, value in query.field), *(query.user if len(query.user) == 1 else ())]
-        literal = (_GLOB_SET.sub(" ", text) if text not in query.text else text for text in certain)
-        self._runs = sorted({run.lower().encode() for text in literal for run in _CERTAIN.findall(text)}, key=len)[::-1]
+        literal = [_GLOB_SET.sub(" ", text) for text in certain if text not in query.text]
+        runs = {run.lower().encode() for text in literal for run in _CERTAIN.findall(text)}
+        for word in query.text:
+            runs.update(run.lower().encode() for run in (_PLAIN if _PLAIN.fullmatch(word) else _CERTAIN).findall(word))
+        self._runs = sorted(runs, key=len)[::-1]
+        # What the bytes alone can confirm: only words are asked for, and all of them are plain.
+        plain = not self._fields and not self._users and all(map(_PLAIN.fullmatch, query.text))
+        self._plain = plain and not any(word in "null" for word in self._words)
 
     @property
     def idle(self) -> bool:
         """Nothing is asked of documents."""
         return not (self._words or self._fields or self._users)
 
-    def possible(self, lowered: bytes) -> bool:
-        """Whether bytes (lower case: a document, or a block of them) can hold a match."""
-        return all(run in lowered for run in self._runs)
+    def marks(self, block: bytes) -> bytes:
+        """NO, MAYBE or YES for each line of *block* (documents, joined by LF); what is not there is NO.
+
+        MAYBE must be asked of ``matches``.
+        """
+        if not self._runs:
+            return bytes([MAYBE]) * (block.count(b"\n") + 1)
+        lowered = block.lower()
+        if not all(run in lowered for run in self._runs):
+            return b""
+        ends = list(accumulate(len(line) + 1 for line in lowered.split(b"\n")))
+        found = bytearray(len(ends))
+        rarest = self._runs[0]
+        at = lowered.find(rarest)
+        while at >= 0:
+            line = bisect_right(ends, at)
+            start, end = ends[line - 1] if line else 0, ends[line] - 1
+            found[line] = self._mark(lowered, start, end)
+            at = lowered.find(rarest, end)
+        return bytes(found)
+
+    def _mark(self, lowered: bytes, start: int, end: int) -> int:
+        if not all(lowered.find(run, start, end) >= 0 for run in self._runs[1:]):
+            return NO
+        return YES if self._plain and all(_in_value(lowered, start, end, run) for run in self._runs) else MAYBE
 
     def matches(self, document: bytes) -> bool:
-        if self._runs and not self.possible(document.lower()):
-            return False
+        if self._runs:
+            lowered = document.lower()
+            if not all(run in lowered for run in self._runs):
+                return False
         values = orjson.loads(document)
         return (
             all(any(map(wanted.match, _texts_at(values, path))) for path, wanted in self._fields)
@@ -69,6 +115,28 @@ class DocumentFilter:
             return True
         whole = "\n".join(_texts(values)).casefold()
         return all(word in whole for word in self._words)
+
+
+def _in_value(lowered: bytes, start: int, end: int, word: bytes) -> bool:
+    """Whether a plain *word* certainly occurs in a value of the document from *start* to *end*."""
+    at = start
+    for _ in range(_LOOKS):
+        at = lowered.find(word, at, end)
+        if at < 0:
+            return False
+        if not _escaped(lowered, start, at) and _REST_OF_VALUE.match(lowered, at + len(word)):
+            return True
+        at += 1
+    return False
+
+
+def _escaped(lowered: bytes, start: int, at: int) -> bool:
+    """Whether what stands at *at* may belong to an escape that began before it (``\\n``, ``\\u001f``)."""
+    stroke = lowered.rfind(b"\\", max(start, at - _ESCAPE), at)
+    if stroke < 0 or lowered[stroke + 1 : at][:1] not in (b"", b"u"):
+        return False
+    run = lowered[start : stroke + 1]
+    return (len(run) - len(run.rstrip(b"\\"))) % 2 == 1
 
 
 def _texts(value: Any) -> Iterator[str]:

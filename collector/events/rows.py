@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.errors import CollectorError
 from collector.events.blocks import BlockDamaged, Unpacker
-from collector.events.dayfile import APPLICATION, VERSION
 from collector.events.filters import Range, SearchQuery, glob
+from collector.events.tables import APPLICATION, ROW_BITS, VERSION
 
-_PAGE = 512
+_PAGE = 2048
 """Rows per query: short transactions, little memory, and few queries."""
 
 
@@ -25,13 +26,29 @@ class FileUnreadable(CollectorError):
 
 
 class Row(NamedTuple):
-    """Where an event is, and by what it is ordered."""
+    """Where an event is, and by what it is ordered. *place*: its block, and the line in it (``tables.ROW_BITS``)."""
 
     time: int
     id: str
     file: str
-    block: int
-    row: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sql:
+    """How a format of the tables is asked: for an event's place, for certain blocks, for kinds of events."""
+
+    place: str
+    blocks: str
+    kinds: str
+
+
+_FIRST_SQL = _Sql(f"block << {ROW_BITS} | row", "block between {first} and {last}", "{conditions}")
+_SQL = _Sql(
+    "place",
+    f"place >> {ROW_BITS} between {{first}} and {{last}}",
+    "kind in (select id from kinds where {conditions})",
+)
 
 
 class FileReader:
@@ -49,9 +66,12 @@ class FileReader:
         if version > VERSION:
             raise self._unreadable(f"its format is {version}; this collector knows formats up to {VERSION}")
         self._fresh = application != APPLICATION  # made a moment ago, its tables are not there yet
+        self._sql = _FIRST_SQL if version == 1 else _SQL
 
-    def rows(self, query: SearchQuery, *, newest_first: bool, blocks: tuple[int, int] | None = None) -> Iterator[Row]:
-        """The rows whose columns match, in order; *blocks* (first, last) narrows to certain arrivals."""
+    def pages(
+        self, query: SearchQuery, *, newest_first: bool, blocks: tuple[int, int] | None = None
+    ) -> Iterator[list[Row]]:
+        """The rows whose columns match, in order and in pages; *blocks* (first, last) narrows to certain arrivals."""
         if self._fresh:
             return
         try:
@@ -59,16 +79,20 @@ class FileReader:
             if conditions is None:
                 return
             order, beyond = ("desc", "<") if newest_first else ("asc", ">")
+            since, until = _bound("time >= ", query.since), _bound("time <= ", query.until)
+            far, near = (until, since) if newest_first else (since, until)
+            place, name = self._sql.place, self.name
             last: tuple[int | str, ...] = ()
             while True:
-                where = [*conditions, *([f"(time, id) {beyond} (?, ?)"] if last else [])]
+                # Beside another bound of the time, SQLite would not begin a page where the last one ended.
+                beyond_last = f"time {beyond}= ?1 and (time {beyond} ?1 or id {beyond} ?2)"
+                where = [*near, beyond_last, *conditions] if last else [*far, *near, *conditions]
                 page = self._base.execute(
-                    f"select time, id, block, row from events where {' and '.join(where) or '1'} "  # noqa: S608 - numbers only
+                    f"select time, id, {place} from events where {' and '.join(where) or '1'} "  # noqa: S608 - numbers only
                     f"order by time {order}, id {order} limit {_PAGE}",
                     last,
                 ).fetchall()
-                for time, identifier, block, row in page:
-                    yield Row(time, identifier, self.name, block, row)
+                yield [Row(time, identifier, name, at) for time, identifier, at in page]
                 if len(page) < _PAGE:
                     return
                 last = page[-1][:2]
@@ -117,29 +141,35 @@ class FileReader:
     def _conditions(self, query: SearchQuery, blocks: tuple[int, int] | None) -> list[str] | None:
         """SQL made of numbers only; None when nothing in this file can match."""
         found: list[str] = []
-        if query.since is not None:
-            found.append(f"time >= {query.since}")
-        if query.until is not None:
-            found.append(f"time <= {query.until}")
         if blocks is not None:
-            found.append(f"block between {blocks[0]} and {blocks[1]}")
+            found.append(self._sql.blocks.format(first=blocks[0], last=blocks[1]))
+        kinds: list[str] = []
         for column in ("event_id", "level"):
             ranges: tuple[Range, ...] = getattr(query, column)
             if ranges:
                 alternatives = " or ".join(f"{column} between {low} and {high}" for low, high in ranges)
-                found.append(f"({alternatives})")
+                kinds.append(f"({alternatives})")
         for column in ("computer", "channel", "provider"):
             patterns: tuple[str, ...] = getattr(query, column)
             if patterns:
-                wanted = glob(patterns)
-                numbers = [str(i) for i, name in self._base.execute("select id, name from names") if wanted.match(name)]
+                numbers = self._named(patterns)
                 if not numbers:
                     return None
-                found.append(f"{column} in ({','.join(numbers)})")
+                (found if column == "computer" else kinds).append(f"{column} in ({','.join(numbers)})")
+        if kinds:
+            found.append(self._sql.kinds.format(conditions=" and ".join(kinds)))
         return found
+
+    def _named(self, patterns: tuple[str, ...]) -> list[str]:
+        wanted = glob(patterns)
+        return [str(number) for number, name in self._base.execute("select id, name from names") if wanted.match(name)]
 
     def _unreadable(self, reason: object) -> FileUnreadable:
         return FileUnreadable(f"{self.path}: {reason}")
+
+
+def _bound(condition: str, time: int | None) -> list[str]:
+    return [] if time is None else [f"{condition}{time}"]
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 
@@ -18,14 +18,20 @@ import orjson
 
 from collector.events.days import SUFFIX, Span, spans
 from collector.events.filters import SearchQuery
-from collector.events.matching import DocumentFilter
+from collector.events.matching import MAYBE, NO, YES, DocumentFilter
 from collector.events.rows import FileReader, FileUnreadable, Row
+from collector.events.tables import BLOCK_ROWS, ROW_BITS
 
 _PAGE = 512
 """Rows whose bodies are fetched together, so that each block is unpacked once for all of them."""
 
-_KEPT_BYTES = 32 * 2**20
+_KEPT_BYTES = 64 * 2**20
 """Unpacked blocks remembered from one page to the next."""
+
+_MARKS_KEPT = 20_000
+"""Blocks of a file of which is remembered what a look at their bytes said: a byte for each event."""
+
+_LINE = BLOCK_ROWS - 1
 
 Report = Callable[[str], None]
 """Told which file, or which block of it, cannot be read and why."""
@@ -90,17 +96,28 @@ class Library:
 
     def matching(self, query: SearchQuery, *, newest_first: bool = False) -> Iterator[Row]:
         """Where the matching events are, each once."""
-        rows = _distinct(self._rows(query, newest_first))
-        return self.keep(rows, DocumentFilter(query), page=min(_PAGE, 4 * query.limit) if query.limit else _PAGE)
+        return _distinct(self._rows(query, DocumentFilter(query), newest_first))
 
-    def keep(self, rows: Iterator[Row], asked: DocumentFilter, *, page: int = _PAGE) -> Iterator[Row]:
-        """Those of *rows* whose documents match, looked at *page* at a time."""
+    def keep(self, pages: Iterable[list[Row]], asked: DocumentFilter) -> Iterator[Row]:
+        """Those rows of a file's *pages* whose documents match. Every block is looked through once, as a whole."""
         if asked.idle:
-            yield from rows
+            yield from chain.from_iterable(pages)
             return
-        for together in _pages(rows, page):
-            matched = self._matched(together, asked)
-            yield from (row for row in together if row in matched)
+        marks: dict[int, bytes] = {}
+        for page in pages:
+            for row in page:
+                block = row.place >> ROW_BITS
+                known = marks.get(block)
+                if known is None:
+                    if len(marks) >= _MARKS_KEPT:
+                        marks.clear()
+                    known = marks[block] = asked.marks(self._block(row.file, "documents", block).body)
+                line = row.place & _LINE
+                mark = known[line] if line < len(known) else NO
+                if mark == YES or (
+                    mark == MAYBE and asked.matches(self._block(row.file, "documents", block).lines()[line])
+                ):
+                    yield row
 
     def fetch(self, rows: Iterable[Row], *, xml: bool) -> Iterator[Found]:
         """The events at *rows*, in that order."""
@@ -132,86 +149,73 @@ class Library:
             if (self._folder / f"{name}{SUFFIX}").exists():
                 self._report(str(error))
 
-    def _rows(self, query: SearchQuery, newest_first: bool) -> Iterator[Row]:
+    def _rows(self, query: SearchQuery, asked: DocumentFilter, newest_first: bool) -> Iterator[Row]:
         """Days do not overlap and follow each other; the few files of longer spans are merged in."""
         files = [span for span in spans(self._folder) if _overlaps(span, query)]
         days = [span.name for span in files if span.one_day]
         wide = [span.name for span in files if not span.one_day]
-        one_after_another = self._follow(list(reversed(days)) if newest_first else days, query, newest_first)
+        runs = [list(reversed(days)) if newest_first else days, *([name] for name in wide)]
+        streams = [self._follow(names, query, asked, newest_first) for names in runs]
         if not wide:
-            return one_after_another
-        streams = [one_after_another, *(self._follow([name], query, newest_first) for name in wide)]
+            return streams[0]
         return heapq.merge(*streams, key=lambda row: row[:2], reverse=newest_first)
 
-    def _follow(self, names: Sequence[str], query: SearchQuery, newest_first: bool) -> Iterator[Row]:
+    def _follow(
+        self, names: Sequence[str], query: SearchQuery, asked: DocumentFilter, newest_first: bool
+    ) -> Iterator[Row]:
         for name in names:
             reader = self.reader(name)
             if reader is None:
                 continue
             try:
                 blocks = None if self._upto is None else (0, self._upto.get(name, 0))
-                yield from reader.rows(query, newest_first=newest_first, blocks=blocks)
+                yield from self.keep(reader.pages(query, newest_first=newest_first, blocks=blocks), asked)
             except FileUnreadable as error:
                 self.give_up(name, error)
-
-    def _matched(self, page: Sequence[Row], asked: DocumentFilter) -> set[Row]:
-        matched: set[Row] = set()
-        for (name, number), rows in _by_block(page).items():
-            block = self._block(name, "documents", number)
-            if block is None or not asked.possible(block.lowered()):
-                continue
-            lines = block.lines()
-            matched.update(row for row in rows if row.row < len(lines) and asked.matches(lines[row.row]))
-        return matched
 
     def _lines(self, page: Sequence[Row], column: str) -> dict[Row, bytes]:
         found = {}
         for (name, number), rows in _by_block(page).items():
-            block = self._block(name, column, number)
-            if block is not None:
-                lines = block.lines()
-                found.update({row: lines[row.row] for row in rows if row.row < len(lines)})
+            lines = self._block(name, column, number).lines()
+            found.update({row: lines[row.place & _LINE] for row in rows if row.place & _LINE < len(lines)})
         return found
 
-    def _block(self, name: str, column: str, number: int) -> _Block | None:
+    def _block(self, name: str, column: str, number: int) -> _Block:
+        """A block's body; empty when it cannot be read."""
         key = (name, column, number)
         block = self._blocks.get(key)
         if block is not None:
             self._blocks.move_to_end(key)
             return block
-        reader = self.reader(name)
-        if reader is None:
-            return None
-        try:
-            body = reader.documents(number) if column == "documents" else reader.xmls(number)
-        except FileUnreadable as error:
-            self._report(str(error))  # one damaged block is no reason to pass over the rest of the file
-            body = b""
-        block = self._blocks[key] = _Block(body)
+        block = self._blocks[key] = _Block(self._read(name, column, number))
         self._size += block.size
         while self._size > _KEPT_BYTES and len(self._blocks) > 1:
             self._size -= self._blocks.popitem(last=False)[1].size
         return block
 
+    def _read(self, name: str, column: str, number: int) -> bytes:
+        reader = self.reader(name)
+        if reader is None:
+            return b""
+        try:
+            return reader.documents(number) if column == "documents" else reader.xmls(number)
+        except FileUnreadable as error:
+            self._report(str(error))  # one damaged block is no reason to pass over the rest of the file
+            return b""
+
 
 class _Block:
-    """An unpacked block; its lines and its lower case are made when they are asked for."""
+    """An unpacked block; its lines are made when they are asked for."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = body
+        self.body = body
         self._lines: list[bytes] | None = None
-        self._lowered: bytes | None = None
-        self.size = 3 * len(body) + 64
+        self.size = 2 * len(body) + 64
 
     def lines(self) -> list[bytes]:
         if self._lines is None:
-            self._lines = self._body.split(b"\n") if self._body else []
+            self._lines = self.body.split(b"\n") if self.body else []
         return self._lines
-
-    def lowered(self) -> bytes:
-        if self._lowered is None:
-            self._lowered = self._body.lower()
-        return self._lowered
 
 
 def _overlaps(span: Span, query: SearchQuery) -> bool:
@@ -236,5 +240,5 @@ def _pages(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 def _by_block(page: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
     found: dict[tuple[str, int], list[Row]] = {}
     for row in page:
-        found.setdefault((row.file, row.block), []).append(row)
+        found.setdefault((row.file, row.place >> ROW_BITS), []).append(row)
     return found

@@ -17,9 +17,9 @@ from pathlib import Path
 from collector import telemetry
 from collector.commit import GroupCommit
 from collector.errors import CollectorError
-from collector.events.dayfile import DayFile, Entry, FileForeign, FileTooNew
-from collector.events.days import SUFFIX, file_name, nanoseconds, span
-from collector.events.entries import Unstorable, entries
+from collector.events.dayfile import DayFile, FileForeign, FileTooNew
+from collector.events.days import DAY, LATEST, SUFFIX, file_name, nanoseconds, span
+from collector.events.entries import Run, Unstorable, entries
 from collector.events.retention import FileFacts, expendable
 from collector.model import Records
 
@@ -48,7 +48,7 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class _Write:
     received: int
-    files: dict[str, list[Entry]]
+    files: dict[str, Run]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,21 @@ class EventStore:
         Raises ``StoreUnavailable``. A part may be stored then; offering all of it again does no harm.
         """
         received = nanoseconds(records.received)
-        taken, unstorable = entries(records, received)
-        files: dict[str, list[Entry]] = {}
-        for key, entry in taken:
-            files.setdefault(file_name(key, received, self._names), []).append(entry)
+        run, unstorable = entries(records, received)
+        files = self._files(run, received)
         new = await self._writer.submit(_Write(received, files)) if files else 0
         assert isinstance(new, int)
         return Written(new, unstorable)
+
+    def _files(self, run: Run, received: int) -> dict[str, Run]:
+        """*run* by the files its events belong to. Nearly always one day, which costs nothing per event but a look."""
+        times = [key[0] for key in run.keys]
+        if times and min(times) > 0 and max(times) <= LATEST and len({time // DAY for time in times}) == 1:
+            return {file_name(times[0], received, self._names): run}
+        rows: dict[str, list[int]] = {}
+        for row, time in enumerate(times):
+            rows.setdefault(file_name(time, received, self._names), []).append(row)
+        return {name: run.pick(mine) for name, mine in rows.items()}
 
     async def retain(self, now: datetime, age: float, size: int) -> list[str]:
         """Drop files older than *age* (seconds), then the oldest until *size* bytes suffice; answers their names."""
@@ -112,7 +120,7 @@ class EventStore:
         for name, sharers in together.items():
             result: int | CollectorError
             try:
-                merged = [entry for write in sharers for entry in write.files[name]]
+                merged = Run.joined([write.files[name] for write in sharers])
                 result = self._write_file(name, merged, sharers[-1].received)
             except StoreUnavailable as error:
                 result = error
@@ -120,7 +128,7 @@ class EventStore:
                 outcome[name, id(write)] = result if number == 0 or isinstance(result, CollectorError) else 0
         return outcome
 
-    def _write_file(self, name: str, run: Sequence[Entry], received: int) -> int:
+    def _write_file(self, name: str, run: Run, received: int) -> int:
         path = self._folder / f"{name}{SUFFIX}"
         for attempt in ("as it is", "anew"):
             try:

@@ -73,14 +73,14 @@ class Tail:
             seen = upto
             self._seen[reader.name] = (inode, seen)
 
-    def _arrivals(self, reader: FileReader, first: int, last: int) -> Iterator[Row]:
+    def _arrivals(self, reader: FileReader, first: int, last: int) -> Iterator[list[Row]]:
         times = reader.times_of(first, last)
         if times is None:
             return iter(())
         since = times[0] if self._query.since is None else max(times[0], self._query.since)
         until = times[1] if self._query.until is None else min(times[1], self._query.until)
         query = replace(self._query, since=since, until=until)
-        return reader.rows(query, newest_first=False, blocks=(first, last))
+        return reader.pages(query, newest_first=False, blocks=(first, last))
 
     def _stamp(self, name: str) -> _Stamp:
         """What changes when a file is written or replaced; its inode first."""

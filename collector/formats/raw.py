@@ -8,7 +8,7 @@ from typing import Any
 
 from collector.formats.records import Drop, to_json, to_utf8
 from collector.model import Batch
-from collector.normalize import Harvest
+from collector.normalize import Block, Harvest, wrap
 
 
 def raw_lines(harvest: Harvest, drop: Drop) -> Iterable[bytes]:
@@ -19,9 +19,18 @@ def raw_lines(harvest: Harvest, drop: Drop) -> Iterable[bytes]:
 
 def raw_json_lines(harvest: Harvest, drop: Drop) -> Iterable[bytes]:
     """``{"meta":{...},"data":"<Event ..."}``, sinks.md 6.2."""
-    start = b'{"meta":' + to_json(_meta(harvest.batch)) + b',"data":'
+    start = _start(harvest.batch)
     for text in harvest.texts:
         yield start + to_json(text) + b"}"
+
+
+def raw_json_block(harvest: Harvest, drop: Drop) -> Block | None:
+    """The same at once."""
+    return wrap(harvest.texts, _start(harvest.batch), b"}")
+
+
+def _start(batch: Batch) -> bytes:
+    return b'{"meta":' + to_json(_meta(batch)) + b',"data":'
 
 
 def _meta(batch: Batch) -> dict[str, Any]:

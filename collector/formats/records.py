@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from collector.model import Records
-from collector.normalize import Harvest
+from collector.normalize import Block, Harvest
 
 Drop = tuple[str, ...]
 """Dotted names of fields that a sink does not want."""
@@ -25,12 +25,14 @@ Drop = tuple[str, ...]
 class Format:
     """A row of FORMATS. *lines*: a harvest -> one record for each row, without LF and holding none.
 
-    *structured*: has fields, so that some can be dropped. *public*: settings may name it.
+    *structured*: has fields, so that some can be dropped. *public*: settings may name it. *block*: the same
+    records at once, where the compiled kernel can; None: it cannot this time, so take the lines.
     """
 
     lines: Callable[[Harvest, Drop], Iterable[bytes]]
     structured: bool
     public: bool = True
+    block: Callable[[Harvest, Drop], Block | None] | None = None
 
 
 def to_json(value: Any) -> bytes:
@@ -52,11 +54,17 @@ def to_utf8(text: str) -> bytes:
 def assemble(name: str, harvest: Harvest, lines: Iterable[bytes]) -> Records:
     """One block of all *lines*, each followed by LF, with what routing and sinks ask beside them."""
     rows = list(lines)
+    block = b"\n".join([*rows, b""]) if rows else b""
+    return records(name, harvest, (block, array("Q", accumulate(len(row) + 1 for row in rows))))
+
+
+def records(name: str, harvest: Harvest, block: Block) -> Records:
+    """*block* with what routing and sinks ask beside it."""
     batch = harvest.batch
     return Records(
         format=name,
-        block=b"\n".join([*rows, b""]) if rows else b"",
-        ends=array("Q", accumulate(len(row) + 1 for row in rows)),
+        block=block[0],
+        ends=block[1],
         ids=harvest.ids,
         keys=harvest.keys,
         source=batch.caller.name,

@@ -12,7 +12,7 @@ from typing import Any
 
 from collector.formats.records import Drop, to_json
 from collector.model import Batch
-from collector.normalize import Harvest
+from collector.normalize import Block, Harvest
 
 Tree = dict[str, "Tree | None"]
 """Dropped names as a tree; None: everything below."""
@@ -21,6 +21,11 @@ Tree = dict[str, "Tree | None"]
 def lines(harvest: Harvest, drop: Drop) -> Iterable[bytes]:
     """One document for each row."""
     return _pruned(harvest, drop) if drop else _whole(harvest)
+
+
+def block(harvest: Harvest, drop: Drop) -> Block | None:
+    """All of them at once, as the compiled kernel wrote them."""
+    return None if drop else harvest.block(*_around(harvest), to_json)
 
 
 def provenance(batch: Batch) -> dict[str, Any]:
@@ -33,11 +38,18 @@ def provenance(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _whole(harvest: Harvest) -> Iterable[bytes]:
+def _around(harvest: Harvest) -> tuple[bytes, bytes]:
+    """What is written before and after the id, in place of the two braces that end a document.
+
+    A document ends with its "event", which always holds "kind": its last two bytes close both.
+    """
     before = b',"created":"' + harvest.received.encode() + b'"},"wef":{"event_id":"'
-    after = b'",' + to_json(provenance(harvest.batch))[1:] + b"}"
+    return before, b'",' + to_json(provenance(harvest.batch))[1:] + b"}"
+
+
+def _whole(harvest: Harvest) -> Iterable[bytes]:
+    before, after = _around(harvest)
     for document, event_id in zip(harvest.fields(), harvest.ids, strict=True):
-        # A document ends with its "event", which always holds "kind": the last two bytes close both.
         yield to_json(document)[:-2] + before + event_id.encode() + after
 
 

@@ -1,5 +1,6 @@
-"""The compiled hot path and its pure-Python twin: event XML to fields, SLDC to bytes.
+"""The hot path, twice: event XML to fields and documents, SLDC to bytes.
 
-Each module here answers with the same names whether it is compiled or not; today all of
-them are pure. The room knows bytes and texts, no messages, no settings, no clock.
+The pure modules are the specification, the fallback and the oracle; where their compiled
+twins (``_*.pyx``) were built, those do the work, and ``selection`` knows which. The room
+knows bytes and texts, no messages, no settings, no clock.
 """

@@ -2,11 +2,13 @@
 
 The stream is bits, most significant first: control symbols, single bytes, and copies out
 of the last 1,024 bytes; four little-endian bytes behind it declare the length of the
-plain data ([MS-WSMV] 2.2.9.2). This is the pure-Python spelling; a compiled sibling
-answers to the same two names. It knows nothing of text, messages or sources.
+plain data ([MS-WSMV] 2.2.9.2). This is the pure-Python spelling, which says what the
+compiled sibling (``_sldc.pyx``) has to do. It knows nothing of text, messages or sources.
 """
 
 from __future__ import annotations
+
+from collector.kernel import selection
 
 _RESET_1, _END_OF_RECORD = 0x1FF5, 0x1FF4
 _FLUSH, _SCHEME_1, _SCHEME_2, _FILE_MARK = 0x1FF0, 0x1FF1, 0x1FF2, 0x1FF3
@@ -157,6 +159,18 @@ def decode(data: bytes, limit: int) -> bytes:
     declared = int.from_bytes(data[-4:], "little")
     if declared > limit:
         raise SldcTooLong(f"the stream declares {declared} bytes, at most {limit} are taken")
+    most = (len(data) * 8 // _WIDEST + 1) * _LONGEST  # no symbol makes more of its bits than the longest copy
+    if declared > most:  # so a few bytes cannot make us set memory aside for millions
+        raise SldcError(f"the stream can hold {most} bytes at most but declares {declared}")
+    compiled = selection.sldc()
+    return compiled.expand(data, declared) if compiled else expand(data, declared)
+
+
+def expand(data: bytes, declared: int) -> bytes:
+    """The *declared* plain bytes of *data*, whose trailer was read: what the compiled kernel is held equal to.
+
+    Raises ``SldcError``; ``decode`` says for what.
+    """
     stream = _Stream(data[:-4], declared)
     symbol = _run(stream)
     if stream.fed * 8 - stream.left > stream.total:
@@ -200,6 +214,12 @@ def encode(data: bytes) -> bytes:
     Greedy: the newest place with the same three bytes is copied from, as far as it goes.
     Windows looks further back and gets some per cent less.
     """
+    compiled = selection.sldc()
+    return compiled.encode(data) if compiled else pack(data)
+
+
+def pack(data: bytes) -> bytes:
+    """``encode`` in pure Python, whose bytes the compiled kernel repeats."""
     packed = bytearray()
     acc, bits = _RESET_1, 13
     newest: dict[bytes, int] = {}

@@ -29,7 +29,7 @@ from collector.listener.budget import Account, Budget
 from collector.listener.connection import Connection
 from collector.listener.serving import binding_of
 from collector.model import Caller
-from collector.wsman.messages import Delivery, Fault, Identify, Message, NoContent, Reply
+from collector.wsman.messages import Delivery, Enumerate, Fault, Identify, Message, NoContent, Reply
 from collector.wsman.payload import Payload, PayloadError, close_payload, open_payload
 from collector.wsman.reader import EnvelopeError, read_envelope
 from collector.wsman.sealing import SealError
@@ -43,6 +43,7 @@ LEG_BODY = 65536
 sends none, others the envelope that comes again when they are known."""
 ANONYMOUS_PATH = "/wsman-anon/identify"  # [DSP0226] R11-6
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}")
+_ANYWHERE = Arrival("", None)
 OK, NO_CONTENT, UNAUTHORIZED, NOT_ALLOWED, FAULT, UNAVAILABLE = 200, 204, 401, 405, 500, 503
 
 
@@ -229,6 +230,9 @@ class Door:
         return self._respond(Fault("w:InternalError", text=text), talk)
 
     def _arrival(self, talk: _Conversation, message: Message, caller: Caller) -> Arrival:
+        """What an offer needs; nobody else is told where we are, and most messages bring events."""
+        if not isinstance(message, Enumerate | Identify):
+            return _ANYWHERE
         secure = talk.visitor.secure
         profile = self._gate.profile(caller.mechanism, secure)
         if isinstance(message, Identify):

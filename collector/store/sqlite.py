@@ -21,6 +21,9 @@ from collector.store.base import Amount, LaneState, Letter, Presence
 from collector.store.database import Job
 
 READ_FAILED, NOT_PERMITTED = 74, 77
+REMEMBERED, LONGEST = 4096, 2048
+"""Bookmarks that a store remembers of those that it saved itself, and the characters of the longest: 4 MB as a rule.
+Each batch asks for its source's; only the process that has the state folder's lock writes any."""
 
 
 class SqliteStore:
@@ -31,6 +34,8 @@ class SqliteStore:
         self._reader = reader
         self._writer = writer
         self._closed = False
+        self._newest: dict[tuple[str, str], Bookmark] = {}
+        self._saving: dict[tuple[str, str], Bookmark] = {}
         self._commit: GroupCommit[Job[None], None] | None = None
         if writer is not None:
             self._commit = GroupCommit("state", functools.partial(database.perform, writer))
@@ -78,13 +83,27 @@ class SqliteStore:
         return cls(path, database.open_reader(path), writer)
 
     def bookmark(self, source: str, subscription: str) -> Bookmark | None:
+        newest = self._newest.get((source, subscription))
+        if newest is not None and not self._closed:
+            return newest
         found = self._select(rows.BOOKMARK, (source, subscription))
         for xml, saved in found:
             return Bookmark(xml, rows.moment(saved))
         return None
 
     async def save_bookmark(self, source: str, subscription: str, bookmark: Bookmark) -> None:
-        await self._write(rows.SAVE_BOOKMARK, [(source, subscription, bookmark.xml, rows.micros(bookmark.saved))])
+        key = (source, subscription)
+        self._newest.pop(key, None)
+        self._saving[key] = bookmark
+        try:
+            await self._write(rows.SAVE_BOOKMARK, [(*key, bookmark.xml, rows.micros(bookmark.saved))])
+            if self._saving.get(key) is bookmark and len(bookmark.xml) <= LONGEST:  # else a later one is on its way
+                if len(self._newest) >= REMEMBERED:
+                    self._newest.clear()
+                self._newest[key] = bookmark
+        finally:
+            if self._saving.get(key) is bookmark:
+                del self._saving[key]
 
     def bookmarks(self) -> Iterable[tuple[str, str, Bookmark]]:
         for source, subscription, xml, saved in self._select(rows.BOOKMARKS):

@@ -6,12 +6,17 @@ what cannot be read says nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from collector.wsman.xml import BLANKS, XmlError, parse
+
+_BOOKMARK = r'<Bookmark Channel="[A-Za-z0-9 /_.()-]{1,255}" RecordId="[0-9]{1,20}"(?: IsCurrent="true")?/>'
+_PLAIN = re.compile(f"<BookmarkList>(?:{_BOOKMARK})++</BookmarkList>")
+_PLACE = re.compile(r'Channel="([^"]+)" RecordId="([0-9]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,11 @@ class Positions:
 
 def positions(xml: str) -> Positions:
     """The positions of a BookmarkList (protocol.md 6.5, 6.5.1); empty for a text or anything unreadable."""
+    if _PLAIN.fullmatch(xml):  # what Windows writes, in a tenth of the time that a parser takes; asked twice a batch
+        plain: dict[str, int] = {}
+        for channel, record in _PLACE.findall(xml):
+            plain[channel] = max(int(record), plain.get(channel, 0))
+        return Positions(False, plain)
     try:
         root = parse(xml)
     except XmlError:

@@ -143,7 +143,8 @@ def _decoded(plain: bytes, charset: str, compressed: bool, style: SealStyle | No
     """
     for mark, name in _BOMS:
         if plain.startswith(mark):
-            return Payload(plain[len(mark) :].decode(name, "replace"), name, True, compressed, style)
+            text = str(memoryview(plain)[len(mark) :], name, "replace")  # a slice would copy the whole body
+            return Payload(text, name, True, compressed, style)
     name = _CHARSETS.get(charset, "")
     if not name:
         raise PayloadError(f'the charset is "{charset[:40]}"; UTF-8 or UTF-16 would be understood')

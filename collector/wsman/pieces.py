@@ -73,13 +73,12 @@ class Opened:
         return self.hidden.blank(text) if self.hidden else text
 
 
-def open_envelope(text: str, depth: int, most: int = ALL) -> Opened:
-    """Take *text* apart the fastest way that is exact. Raises ``XmlError``.
+def open_envelope(text: str, cut: tuple[str, list[str]] | None, depth: int, most: int = ALL) -> Opened:
+    """Take *text* apart the fastest way that is exact; *cut* is what ``slices`` made of it. Raises ``XmlError``.
 
     Where each event costs something, no more than *most* and one are taken out: more than *most*
     pieces mean that there are too many, and the message must not be acknowledged.
     """
-    cut = slices(text)
     if cut is not None:
         try:
             root = parse(cut[0], depth=depth)
@@ -109,7 +108,7 @@ def slices(text: str) -> tuple[str, list[str]] | None:
 
     Exact without a parser: the tags are tags, because nothing in the rest can hide one (no
     comment, CDATA or processing instruction), and each piece is one CDATA section, because
-    there are just as many ``]]>`` as pieces. That w:Events is where it belongs is for the caller to see.
+    no piece holds a ``]]>``. That w:Events is where it belongs is for the caller to see.
     """
     start = text.find(_OPEN) + len(_OPEN)
     end = text.rfind(_CLOSE)
@@ -123,10 +122,13 @@ def slices(text: str) -> tuple[str, list[str]] | None:
         return rest, []
     if not body.startswith(_HEAD) or not body.endswith(_TAIL):
         return None
-    if "\r" in body:
-        body = body.replace("\r\n", "\n").replace("\r", "\n")  # as an XML parser reads it (XML 1.0, 2.11)
     pieces = body[len(_HEAD) : -len(_TAIL)].split(_BETWEEN)
-    return (rest, pieces) if body.count("]]>") == len(pieces) else None
+    # One character is looked for twenty times as fast as two or three, and most pieces hold neither of these.
+    if any("]" in piece and "]]>" in piece for piece in pieces):
+        return None
+    if "\r" in body:  # as an XML parser reads it (XML 1.0, 2.11)
+        pieces = [piece.replace("\r\n", "\n").replace("\r", "\n") if "\r" in piece else piece for piece in pieces]
+    return rest, pieces
 
 
 class Hidden:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from collector.wsman import names
+from collector.wsman.familiar import Reader
 from collector.wsman.header import INVALID, LONGEST_ID, REQUIRED, EnvelopeError, read_header, require_message_id
 from collector.wsman.messages import (
     Delivery,
@@ -23,7 +24,7 @@ from collector.wsman.messages import (
     SubscriptionEnd,
     Unsupported,
 )
-from collector.wsman.pieces import ALL, BODY, EVENTS, Opened, open_envelope
+from collector.wsman.pieces import ALL, BODY, EVENTS, Opened, open_envelope, slices
 from collector.wsman.xml import BLANKS, Element, XmlError, alone
 
 __all__ = ["EnvelopeError", "read_envelope"]
@@ -46,8 +47,21 @@ def read_envelope(text: str, *, depth: int = 100, most: int = ALL) -> Message:
     A ``Delivery`` with more than *most* pieces is incomplete, too large, and must not be acknowledged.
     Raises ``EnvelopeError``. A broken event never does: it is delivered as what it is.
     """
+    cut = slices(text)
+    if cut is not None and cut[1]:
+        try:
+            delivery = _FAMILIAR.delivery(*cut, depth)
+        except EnvelopeError:
+            delivery = None  # what is wrong is told in the message's own words
+        if delivery is not None:
+            return delivery
+    return _read(text, cut, depth, most)
+
+
+def _read(text: str, cut: tuple[str, list[str]] | None, depth: int, most: int) -> Message:
+    """The general way; *cut* is what ``slices`` made of *text*."""
     try:
-        opened = open_envelope(text, depth, most)
+        opened = open_envelope(text, cut, depth, most)
     except XmlError as error:
         raise _unreadable(text, error) from None
     root = opened.root
@@ -159,3 +173,4 @@ _ACTIONS: Mapping[str, _Read] = {
     names.END: _end,
 }
 _NEED_AN_ID = frozenset([names.ENUMERATE, names.HEARTBEAT, names.EVENTS])
+_FAMILIAR = Reader(lambda text, depth: _read(text, slices(text), depth, ALL))

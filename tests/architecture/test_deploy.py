@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ def test_a_folder_that_is_no_environment_is_never_emptied(tmp_path: Path) -> Non
     assert (tmp_path / "thesis.txt").exists()
 
 
-@pytest.mark.parametrize("script", ["deploy/demo", "deploy/install", "tests/run"])
+@pytest.mark.parametrize("script", ["deploy/demo", "deploy/install", "deploy/wheels", "tests/run"])
 def test_a_script_finds_its_clone_through_a_link(tmp_path: Path, script: str) -> None:
     """People link what they use often; it must not look for the rest of the clone beside the link."""
     link = tmp_path / "link"
@@ -62,3 +64,29 @@ def test_a_word_that_install_does_not_know_installs_nothing(tmp_path: Path, word
     assert ended.returncode == 64
     assert "[run|tests] [kerberos]" in ended.stderr
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_compiler_has_the_pure_kernel_and_is_told_so(tmp_path: Path) -> None:
+    """An install that fails for want of speed is no install; one that is silent about it is a slow collector."""
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT / "collector", clone / "collector", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+    without = {"PATH": "/usr/bin:/bin", "CC": "/nonexistent"}
+    subprocess.run([*pip, str(tmp_path), str(clone)], env=without, check=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+
+    said = subprocess.run(
+        [sys.executable, "-m", "collector", "version"],
+        cwd=tmp_path / "installed",
+        env=without,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert "kernel pure (the compiled one was not built: " in said.stdout

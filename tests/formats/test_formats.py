@@ -92,8 +92,9 @@ def test_stored_holds_the_document_and_the_xml_byte_for_byte() -> None:
     stored, documents = spell(found, "stored", ["tags"]), spell(found, "winlogbeat", ["tags"])
 
     for row, text in enumerate(texts):
-        kept = orjson.loads(stored.record(row))
-        assert kept == {"document": orjson.loads(documents.record(row)), "xml": text}
+        document, xml = stored.record(row).split(b"\t")
+        assert document == documents.record(row)
+        assert orjson.loads(xml) == text
 
 
 def test_half_a_surrogate_pair_in_any_place_costs_nothing_but_itself() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from collector.errors import Backpressure, OperatorError
 from collector.model import Bookmark
-from collector.store.sqlite import SqliteStore
+from collector.store.sqlite import REMEMBERED, SqliteStore
 
 CHILD = """
 import asyncio, sys
@@ -188,3 +188,31 @@ async def test_a_closed_store_does_not_say_that_there_is_no_bookmark(tmp_path: P
         store.bookmark("pc", "s")
     with pytest.raises(Backpressure):
         await store.save_bookmark("pc", "s", Bookmark("43"))
+
+
+async def test_a_bookmark_that_was_given_up_may_be_the_one_on_disk(tmp_path: Path) -> None:
+    """The store remembers what it saved; what it only began to save, it has to look up."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    await store.save_bookmark("pc1", "sub", Bookmark("1"))
+    second = asyncio.ensure_future(store.save_bookmark("pc1", "sub", Bookmark("2")))
+    third = asyncio.ensure_future(store.save_bookmark("pc1", "sub", Bookmark("3")))
+    await asyncio.sleep(0)
+    third.cancel()  # its deadline has passed, and the write goes on
+    await second
+    await store.save_bookmark("pc2", "sub", Bookmark("4"))  # behind it, so it is done as well
+    found = store.bookmark("pc1", "sub")
+    assert found is not None
+    assert found.xml == "3"
+    await store.close()
+
+
+async def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
+    """Sources come and go for years; the memory of their bookmarks does not grow with them."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    await asyncio.gather(*(store.save_bookmark(f"pc{n}", "sub", Bookmark(str(n))) for n in range(REMEMBERED + 10)))
+    assert len(store._newest) <= REMEMBERED
+    for number in (0, REMEMBERED + 9):
+        found = store.bookmark(f"pc{number}", "sub")
+        assert found is not None
+        assert found.xml == str(number)
+    await store.close()

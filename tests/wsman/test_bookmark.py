@@ -42,3 +42,12 @@ def test_what_cannot_be_read_says_nothing(xml: str) -> None:
 def test_no_text_makes_it_raise(xml: str) -> None:
     """It is called on every batch."""
     assert positions(f"<B>{xml}</B>").records is not None
+
+
+@pytest.mark.parametrize("inner", ["", '<Bookmark Channel="A" RecordId="7"/>', '<Bookmark Channel="B" RecordId="1"/>'])
+def test_the_quick_way_reads_what_the_parser_reads(inner: str) -> None:
+    """Two readers of one bookmark must not differ: a position that is read too high loses events."""
+    quick = f'<BookmarkList>{inner}<Bookmark Channel="A b/C-1" RecordId="00012" IsCurrent="true"/></BookmarkList>'
+    slow = quick.replace("<BookmarkList>", "<BookmarkList >")
+    assert positions(quick) == positions(slow)
+    assert positions(quick).records["A b/C-1"] == 12
