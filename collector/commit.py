@@ -77,6 +77,8 @@ class GroupCommit(Generic[Job, Result]):
         results: Sequence[Result | BaseException]
         try:
             results = self._perform(jobs)
+            if len(results) != len(jobs):  # here, where it fails a round: beyond, it would end the thread unheard
+                raise RuntimeError(f"{self._thread.name} answered {len(results)} results for {len(jobs)} jobs")
         except Exception as error:  # noqa: BLE001 - not swallowed: every job of the round gets it and decides
             results = [error] * len(jobs)
         settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Result | BaseException]]] = {}

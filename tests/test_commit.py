@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
+import pytest
+
 from collector.commit import GroupCommit
 
 
@@ -32,4 +34,15 @@ async def test_those_of_one_round_are_told_together_and_each_its_own_result() ->
     assert [type(result) for result in results if not isinstance(result, int)] == [
         asyncio.CancelledError, ValueError, ValueError,
     ]  # fmt: skip
+    await commit.close()
+
+
+async def test_whoever_waits_is_woken_also_when_an_answer_is_missing() -> None:
+    """A thread that ends over it would let every source of the collector wait until its deadline, for ever."""
+    answers: list[list[int]] = [[], [7]]
+    commit: GroupCommit[int, int] = GroupCommit("test", lambda jobs: answers.pop(0))
+
+    with pytest.raises(RuntimeError, match="0 results for 1 jobs"):
+        await asyncio.wait_for(commit.submit(1), 10)
+    assert await asyncio.wait_for(commit.submit(2), 10) == 7
     await commit.close()

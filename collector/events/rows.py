@@ -74,30 +74,45 @@ class FileReader:
         """The rows whose columns match, in order and in pages; *blocks* (first, last) narrows to certain arrivals."""
         if self._fresh:
             return
+        order, beyond = ("desc", "<") if newest_first else ("asc", ">")
+        since, until = _bound("time >= ", query.since), _bound("time <= ", query.until)
+        far, near = (until, since) if newest_first else (since, until)
+        # Beside another bound of the time, SQLite would not begin a page where the last one ended.
+        beyond_last = f"time {beyond}= ?1 and (time {beyond} ?1 or id {beyond} ?2)"
+        last: tuple[int | str, ...] = ()
         try:
             conditions = self._conditions(query, blocks)
-            if conditions is None:
-                return
-            order, beyond = ("desc", "<") if newest_first else ("asc", ">")
-            since, until = _bound("time >= ", query.since), _bound("time <= ", query.until)
-            far, near = (until, since) if newest_first else (since, until)
-            place, name = self._sql.place, self.name
-            last: tuple[int | str, ...] = ()
-            while True:
-                # Beside another bound of the time, SQLite would not begin a page where the last one ended.
-                beyond_last = f"time {beyond}= ?1 and (time {beyond} ?1 or id {beyond} ?2)"
-                where = [*near, beyond_last, *conditions] if last else [*far, *near, *conditions]
-                page = self._base.execute(
-                    f"select time, id, {place} from events where {' and '.join(where) or '1'} "  # noqa: S608 - numbers only
-                    f"order by time {order}, id {order} limit {_PAGE}",
-                    last,
-                ).fetchall()
-                yield [Row(time, identifier, name, at) for time, identifier, at in page]
+            while conditions is not None:
+                where = " and ".join([*near, beyond_last, *conditions] if last else [*far, *near, *conditions])
+                try:
+                    page = self._page(where or "1", f"time {order}, id {order}", last)
+                except sqlite3.OperationalError:
+                    if not self._moved():
+                        raise
+                    conditions = self._conditions(query, blocks)
+                    continue
+                yield page
                 if len(page) < _PAGE:
                     return
                 last = page[-1][:2]
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
+
+    def _page(self, where: str, order: str, last: tuple[int | str, ...]) -> list[Row]:
+        """The next rows; *where* and *order* are SQL without a word of anybody's."""
+        found = self._base.execute(
+            f"select time, id, {self._sql.place} from events where {where} order by {order} limit {_PAGE}",  # noqa: S608
+            last,
+        )
+        name = self.name
+        return [Row(time, identifier, name, at) for time, identifier, at in found.fetchall()]
+
+    def _moved(self) -> bool:
+        """Whether a writer has brought the file to today's format meanwhile: places stay, so the next page goes on."""
+        if self._sql is _SQL or self._base.execute("pragma user_version").fetchone()[0] != VERSION:
+            return False
+        self._sql = _SQL
+        return True
 
     def newest_block(self) -> int:
         """The number of the last arrival; 0: none."""

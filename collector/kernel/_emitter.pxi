@@ -385,17 +385,20 @@ cdef class Writer:
             position += 1
             if node.value.end == node.value.start:
                 continue
-            if equal(s, node.name, b"xml_name", 8):
-                return False
             start = self.out.size
             opened = self.open_member(node.name, not equal(s, node.name, b"Data", 4), position)
-            if opened < 0:
+            if opened < 0 or (opened and self.says_xml_name()):
                 return False
             if opened == 0:
                 self.out.size = start
                 continue
             put_text(&self.out, s, node.value)
         return True
+
+    cdef bint says_xml_name(self) noexcept:
+        """Whether the key written last is ``xml_name``, which is ours: asked of what cleaning made ("xml.name")."""
+        cdef Span key = self.keys[self.key_count - 1]
+        return key.end - key.start == 8 and not memcmp(self.out.start + key.start, b"xml_name", 8)
 
     cdef bint find_paths(self) except -1:
         """The names from below the root down to each node, joined by "_"; fields._flatten."""

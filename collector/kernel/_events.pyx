@@ -28,7 +28,8 @@ include "_sections.pxi"
 
 cdef enum:
     MOST_REMEMBERED = 4096   # of each: kinds, computers, SIDs, unusual names
-    LONGEST_REMEMBERED = 1024
+    LONGEST_REMEMBERED = 1024  # bytes of a kind's texts together
+    LONGEST_ONE = 256        # of a computer or a SID: DNS ends at 253, and 4096 of them spelled stay small
     ID_BYTES = 16
     ID_LENGTH = 22
 
@@ -128,7 +129,7 @@ cdef class Reaped:
 
     cdef int put_document(self, Out* out, Py_ssize_t place) except -1:
         cdef Py_ssize_t start, end
-        if not 0 <= place < len(self.ids):
+        if not 0 <= place < len(self.ends):  # not len(ids): that list is in other hands too
             raise IndexError(place)
         start = self.ends.data.as_ulonglongs[place - 1] if place else 0
         end = self.ends.data.as_ulonglongs[place]
@@ -298,7 +299,7 @@ cdef class Reaper:
         if kind is None or computer is None:
             return False
         if s.slots[SID].end > s.slots[SID].start:
-            if s.slots[SID].marked or s.slots[SID].end - s.slots[SID].start > LONGEST_REMEMBERED:
+            if s.slots[SID].marked or s.slots[SID].end - s.slots[SID].start > LONGEST_ONE:
                 return False
             user = self.memory.user(s.text[s.slots[SID].start:s.slots[SID].end])
         if not writer.write(kind, computer, user):
@@ -326,7 +327,7 @@ cdef class Reaper:
 
     cdef Computer computer(self, Scan* s):
         cdef Span span = s.slots[COMPUTER]
-        if span.end - span.start > LONGEST_REMEMBERED or not simple(s, span):
+        if span.end - span.start > LONGEST_ONE or not simple(s, span):
             return None
         return self.memory.computer(s.text[span.start:span.end])
 

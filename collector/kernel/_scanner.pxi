@@ -9,6 +9,7 @@ cdef enum:
     LARGEST = 256 * 1024     # bytes of an event. Above it its texts may have to be cut, which the reference does
     MOST_PAIRS = 200         # as normalize.pairs.MOST_KEYS: nothing overflows below it
     LONGEST_NAME = 128       # bytes; as normalize.pairs.LONGEST_KEY
+    LONGEST_TAG = 1024       # of what XML calls a name; libxml2 refuses more than 50,000 bytes, of which we know none
     MOST_WORDS = 32          # rendered keywords; a mask has 64 bits, and providers name few
     MOST_ATTRIBUTES = 16     # of one element
     MOST_NODES = 1000        # elements and attributes below UserData, together
@@ -235,7 +236,7 @@ cdef bint scan_name(Scan* s, Span* found) noexcept nogil:
         i += 1
     found.start, found.end, found.marked = s.here, i, False
     s.here = i
-    return True
+    return found.end - found.start <= LONGEST_TAG
 
 
 cdef int open_element(Scan* s, Span* tag, bint spaced) noexcept nogil:
@@ -284,7 +285,7 @@ cdef bint scan_attribute(Scan* s, Span* name, Span* value) noexcept nogil:
         while NAMING[at(s, s.here)]:
             s.here += 1
         name.end = s.here
-    if at(s, s.here) != 61:
+    if at(s, s.here) != 61 or name.end - name.start > LONGEST_TAG:
         return False
     s.here += 1
     return scan_value(s, value)

@@ -88,4 +88,5 @@ class Reader:
         header = message.header
         marks = {1: header.message_id, 2: header.operation_id, 3: header.machine_id, 4: message.bookmark or ""}
         whole = all(_PLACES[kind].startswith(f">{mark}<") for kind, mark in marks.items() if _PLACES[kind] in text)
-        return message if whole else None
+        # a SessionId is not looked for anywhere; one that stands in a bookmark is a part of it
+        return message if whole and _SESSION not in marks[4] else None

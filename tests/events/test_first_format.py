@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from collector.events.filters import SearchQuery, parse_query
+from collector.events.rows import FileReader
 from collector.events.search import search
 from collector.events.store import EventStore, StoreUnavailable
 from collector.events.tail import Tail
@@ -96,6 +97,21 @@ async def test_a_move_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> No
     base.commit()
     base.close()
     assert await stored(tmp_path, [*EVENTS, made(1000)]) == 1
+
+
+async def test_a_search_goes_on_while_a_writer_moves_the_file(tmp_path: Path) -> None:
+    """The first event after an update must not end the search that somebody has just begun."""
+    events = [made(number, NOON + number * SECOND) for number in range(3000)]
+    write_first_format(tmp_path / DAY, events, per_block=1000)
+    reader = FileReader(tmp_path / DAY, "2026-03-10")
+    pages = reader.pages(parse_query(RECEIVED, names={"channel": ["security"]}), newest_first=False)
+    rows = next(pages)
+
+    assert await stored(tmp_path, [made(5000)]) == 1
+    rows += [row for page in pages for row in page]
+
+    assert [row.id for row in rows if row.id != made(5000).id] == [event.id for event in events]
+    reader.close()
 
 
 async def test_retention_looks_without_changing(tmp_path: Path) -> None:

@@ -93,6 +93,29 @@ def test_a_header_too_long_to_remember_is_left_alone(judge: Judge) -> None:
     assert not judge.taken(event(f"<EventData><Data Name='{'a.' * 500}'>1</Data></EventData>"))
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "<EventData><{0}></{0}></EventData>",
+        "<UserData><{0}/></UserData>",
+        "<UserData><r xmlns:{0}='u'><x>1</x></r></UserData>",
+        "<UserData><r><a><b><c><d><e {0}='1'/></d></c></b></a><x>1</x></r></UserData>",
+        "<UserData><r><a><b><c><d><{0}/></d></c></b></a><x>1</x></r></UserData>",
+    ],
+)
+def test_a_name_that_no_parser_takes_is_left_alone(judge: Judge, rest: str) -> None:
+    """libxml2 ends at 50,000 bytes, also where the name says nothing; who reads the event again must not fail."""
+    assert judge.difference(event(rest.format("n" * 100))) == ""
+    assert judge.difference(event(rest.format("n" * 60_000))) == ""
+
+
+@pytest.mark.parametrize("name", ["xml.name", " xml_name", "xml_name　"])
+def test_a_name_that_cleaning_makes_ours_is_left_alone(judge: Judge, name: str) -> None:
+    """A key that stands twice in one object makes Elasticsearch refuse the document."""
+    assert judge.difference(event(f"<UserData><r><x Name='{name}'>1</x></r></UserData>")) == ""
+    assert judge.difference(event("<UserData><r><xml.name>1</xml.name></r></UserData>")) == ""
+
+
 @pytest.mark.parametrize("above", [0, 1])
 def test_the_limits_of_the_reference_are_those_of_the_kernel(judge: Judge, above: int) -> None:
     """At a limit both agree; above it the kernel leaves what the reference cuts."""

@@ -94,6 +94,16 @@ def test_an_unusual_bookmark_is_read_as_it_always_was(bookmark: str) -> None:
     assert quickly(text) == generally(text)  # also when its frame is known
 
 
+def test_a_session_id_inside_a_bookmark_is_a_part_of_it() -> None:
+    """What is cut out of a frame must not come back as something that no source wrote."""
+    text = message(6, bookmark=f"<p:SessionId>{SESSION}</p:SessionId>")
+    header = text.index("<p:SessionId s:")
+    text = text[:header] + text[text.index("<p:OperationID") :]
+
+    assert SESSION in str(getattr(quickly(text), "bookmark", ""))
+    assert quickly(text) == generally(text)
+
+
 @settings(max_examples=400, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_message_that_was_tampered_with_is_read_as_it_always_was(seed: int) -> None:
