@@ -156,7 +156,10 @@ class GssSeal:
         iov = gssapi.raw.IOV(
             (kind.header, True, None), (kind.data, False, plain), (kind.padding, True, None), std_layout=False
         )
-        gssapi.raw.wrap_iov(self._context, iov, confidential=True)
+        try:
+            gssapi.raw.wrap_iov(self._context, iov, confidential=True)
+        except gssapi.exceptions.GSSError as error:
+            raise SealError(f"a body cannot be sealed: {words_of(error)}") from None
         padding = iov[2].value or b""
         return iov[0].value, iov[1].value + padding, len(padding)
 

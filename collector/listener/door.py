@@ -205,7 +205,12 @@ class Door:
             return web.Response(status=NO_CONTENT, headers=talk.headers)
         assert talk.payload is not None, "a reply is spelled like its request, so there was one"
         text = write_envelope(reply, message_id=self._new_id(), relates_to=talk.relates_to)
-        content_type, body = close_payload(text, talk.payload, talk.visitor.seal)
+        try:
+            content_type, body = close_payload(text, talk.payload, talk.visitor.seal)
+        except SealError as error:  # here: faults come this way too, and there is no other way to say one
+            response = _refuse("seal", talk, error)
+            talk.visitor.forget()
+            return response
         status = FAULT if isinstance(reply, Fault) else OK  # 500 for Sender faults too: what Windows peers are used to
         return web.Response(status=status, body=body, headers={**talk.headers, "Content-Type": content_type})
 

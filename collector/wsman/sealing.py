@@ -35,7 +35,8 @@ _PARAMETER = re.compile(r';[ \t]*([^\s=;"]+)[ \t]*=[ \t]*(?:"([^"]*)"|([^;"]*))[
 
 
 class SealError(SourceError):
-    """A sealed body that cannot be opened: altered, repeated, out of order, cut, signed only. The connection must end.
+    """A sealed body that cannot be opened (altered, repeated, out of order, cut, signed only), or one that cannot be
+    made. The connection must end.
 
     After it the two ends no longer agree on what was sent, so nothing more that comes over this connection counts.
     """

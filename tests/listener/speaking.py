@@ -139,11 +139,15 @@ def gate_of(settings: ListenerSettings) -> Gate:
 
 @asynccontextmanager
 async def listening(
-    corridor: Corridor, settings: ListenerSettings | None = None, limits: Limits | None = None
+    corridor: Corridor,
+    settings: ListenerSettings | None = None,
+    limits: Limits | None = None,
+    gate: Gate | None = None,
 ) -> AsyncIterator[Place]:
     settings = settings or ListenerSettings(transport="http", address="127.0.0.1", port=0, authentication=["none"])
     limits = limits or Limits()
-    door = Door(settings, limits, gate_of(settings), corridor.exchange, lambda: "uuid:NEW", Budget(limits.bodies_size))
+    gate = gate or gate_of(settings)
+    door = Door(settings, limits, gate, corridor.exchange, lambda: "uuid:NEW", Budget(limits.bodies_size))
     listener = Listener("test", settings, limits, door, Turnstile(limits))
     await listener.start()
     place = Place(corridor, listener)
