@@ -72,4 +72,4 @@ async def eventually(condition: Callable[[], bool]) -> None:
     """Let the loop turn until *condition* holds; a hang is a failure."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what is waited for is inside a lane, which has no event for it
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # not 0: a loop that spins keeps the threads that write from the interpreter
