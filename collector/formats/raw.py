@@ -8,13 +8,18 @@ from typing import Any
 
 from collector.formats.records import Drop, to_json, to_utf8
 from collector.model import Batch
-from collector.normalize import Block, Harvest, wrap
+from collector.normalize import Block, Harvest, lines, wrap
 
 
 def raw_lines(harvest: Harvest, drop: Drop) -> Iterable[bytes]:
     """XML on one line: line ends inside are written as the references that XML has for them."""
     for text in harvest.texts:
         yield to_utf8(text.replace("\n", "&#10;").replace("\r", "&#13;"))
+
+
+def raw_block(harvest: Harvest, drop: Drop) -> Block | None:
+    """The same at once."""
+    return lines(harvest.texts)
 
 
 def raw_json_lines(harvest: Harvest, drop: Drop) -> Iterable[bytes]:

@@ -37,7 +37,7 @@ def _stored_block(harvest: Harvest, drop: Drop) -> Block | None:
 
 FORMATS: dict[str, Format] = {
     "winlogbeat": Format(winlogbeat.lines, structured=True, block=winlogbeat.block),
-    "raw": Format(raw.raw_lines, structured=False),
+    "raw": Format(raw.raw_lines, structured=False, block=raw.raw_block),
     "raw_json": Format(raw.raw_json_lines, structured=False, block=raw.raw_json_block),
     "stored": Format(_stored_lines, structured=True, public=False, block=_stored_block),
 }

@@ -52,7 +52,6 @@ cdef inline int put_span(Out* out, Scan* s, Span span) except -1:
 
 cdef int put_character(Out* out, unsigned int code) except -1:
     """One character as JSON spells it inside quotes; of the control characters XML has these three only."""
-    cdef unsigned char b[4]
     if code == 9:
         return put(out, b"\\t", 2)
     if code == 10:
@@ -63,17 +62,7 @@ cdef int put_character(Out* out, unsigned int code) except -1:
         return put(out, b'\\"', 2)
     if code == 92:
         return put(out, b"\\\\", 2)
-    if code < 0x80:
-        b[0] = code
-        return put(out, b, 1)
-    if code < 0x800:
-        b[0], b[1] = 0xC0 | code >> 6, 0x80 | code & 63
-        return put(out, b, 2)
-    if code < 0x10000:
-        b[0], b[1], b[2] = 0xE0 | code >> 12, 0x80 | code >> 6 & 63, 0x80 | code & 63
-        return put(out, b, 3)
-    b[0], b[1], b[2], b[3] = 0xF0 | code >> 18, 0x80 | code >> 12 & 63, 0x80 | code >> 6 & 63, 0x80 | code & 63
-    return put(out, b, 4)
+    return put_letter(out, code)
 
 
 cdef int put_marked(Out* out, Scan* s, Span span) except -1:
@@ -85,10 +74,12 @@ cdef int put_marked(Out* out, Scan* s, Span span) except -1:
     cdef unsigned char kind
     while i < span.end:
         run = i
+        i = skip_plain(s, i, 38)
         kind = CLASSES[at(s, i)]
         while kind != MARK and kind != AMPERSAND and i < span.end:
-            i += 1
+            i = skip_plain(s, i + 1, 38)
             kind = CLASSES[at(s, i)]
+        i = min(i, span.end)
         if i > run:
             put(out, s.text + run, i - run)
             before, tail = 0, 0
@@ -170,15 +161,18 @@ cdef class Writer:
     cdef int unnamed_count
     cdef Out paths
     cdef Span path[MOST_NODES]     # places in paths
+    cdef Out subject               # of the id
 
     def __cinit__(self, Memory memory):
         self.memory = memory
         self.out.start, self.out.size, self.out.room = NULL, 0, 0
         self.paths.start, self.paths.size, self.paths.room = NULL, 0, 0
+        self.subject.start, self.subject.size, self.subject.room = NULL, 0, 0
 
     def __dealloc__(self):
         free(self.out.start)
         free(self.paths.start)
+        free(self.subject.start)
 
     cdef bint write(self, Kind kind, Computer computer, bytes user) except -1:
         """The document of the scanned event but for its last two bytes. False: not ours, and nothing was written."""
@@ -275,11 +269,12 @@ cdef class Writer:
         cdef bint plain = 0 < length <= LONGEST_NAME and name[0] != 32 and name[length - 1] != 32
         for i in range(length):
             plain &= KEYABLE[name[i]]
-            if name[i] == 38 or name[i] == 13:
-                return False
         if plain:
             put(&self.out, name, length)
             return True
+        for i in range(length):
+            if name[i] == 38 or name[i] == 13:
+                return False
         cleaned = self.memory.name(name[:length])
         put_bytes(&self.out, cleaned)
         return PyBytes_GET_SIZE(cleaned) > 0

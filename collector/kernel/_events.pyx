@@ -16,13 +16,14 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from collector.model import Key
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
+include "_strides.pxi"
 include "_scanner.pxi"
 include "_sections.pxi"
 
@@ -34,6 +35,7 @@ cdef enum:
     ID_LENGTH = 22
 
 cdef object new_tuple = tuple.__new__  # a Key without the detour over Python's own constructor
+cdef object NEW_HASHER = blake2b(digest_size=ID_BYTES).copy  # a copy is made in half the time of a new one
 cdef const char* ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -53,9 +55,10 @@ cdef class Computer:
     """A computer's name and what it says of itself, spelled; see ``normalize.spelling.Spelling.computer``."""
 
     cdef str name
-    cdef bytes id_name, opening, member
+    cdef bytes key, id_name, opening, member
 
-    def __init__(self, tuple parts):
+    def __init__(self, bytes key, tuple parts):
+        self.key = key
         self.name, self.id_name, self.opening, self.member = parts
 
 
@@ -86,7 +89,7 @@ cdef class Memory:
         if found is None:
             parts = self.spelling.computer(key)
             if parts is not None:
-                found = self.keep(self.computers, key, Computer(parts))
+                found = self.keep(self.computers, key, Computer(key, parts))
         return found
 
     cdef bytes user(self, bytes sid):
@@ -106,6 +109,8 @@ cdef class Memory:
 
 
 include "_emitter.pxi"
+include "_envelope.pxi"
+include "_texts.pxi"
 
 
 cdef class Reaped:
@@ -127,24 +132,19 @@ cdef class Reaped:
     def __dealloc__(self):
         free(self.block.start)
 
-    cdef int put_document(self, Out* out, Py_ssize_t place) except -1:
-        cdef Py_ssize_t start, end
+    cdef Extent document_at(self, Py_ssize_t place) except *:
+        """Where in the block the document of one event stands; one that is not ours has none."""
+        cdef Extent found
         if not 0 <= place < len(self.ends):  # not len(ids): that list is in other hands too
             raise IndexError(place)
-        start = self.ends.data.as_ulonglongs[place - 1] if place else 0
-        end = self.ends.data.as_ulonglongs[place]
-        return put(out, self.block.start + start, end - start)
+        found.start = self.ends.data.as_ulonglongs[place - 1] if place else 0
+        found.end = self.ends.data.as_ulonglongs[place]
+        return found
 
     def document(self, Py_ssize_t place):
         """The document of one event as JSON."""
-        cdef Out out
-        out.start, out.size, out.room = NULL, 0, 0
-        try:
-            self.put_document(&out, place)
-            put(&out, b"}}", 2)
-            return PyBytes_FromStringAndSize(<char*> out.start, out.size)
-        finally:
-            free(out.start)
+        cdef Extent found = self.document_at(place)
+        return PyBytes_FromStringAndSize(<char*> self.block.start + found.start, found.end - found.start) + b"}}"
 
     def splice(self, places, dict others, bytes before, list ids, bytes after):
         """The records of some rows: document, *before*, id, *after* and LF, in one block, and where each ends.
@@ -152,103 +152,65 @@ cdef class Reaped:
         *places*: for each row the event whose document it is, or -1: it is in *others*, by row.
         """
         cdef Array ends = clone(self.ends, len(ids), False)
+        cdef Py_ssize_t row, place, size = 0
+        cdef Py_ssize_t around = len(before) + len(after) + 1
+        cdef Extent found
+        cdef bytes block, other
         cdef Out out
-        cdef Py_ssize_t row, place
-        cdef bytes other
-        out.start, out.size, out.room = NULL, 0, 0
-        try:
-            widen(&out, self.block.size + len(ids) * (len(before) + len(after) + ID_LENGTH + 1))
-            for row in range(len(ids)):
-                place = places[row]
-                if place < 0:
-                    other = others[row]
-                    put_bytes(&out, other)
-                else:
-                    self.put_document(&out, place)
-                put_bytes(&out, before)
-                put_ascii(&out, ids[row])
-                put_bytes(&out, after)
-                put(&out, b"\n", 1)
-                ends.data.as_ulonglongs[row] = out.size
-            return PyBytes_FromStringAndSize(<char*> out.start, out.size), ends
-        finally:
-            free(out.start)
+        for row in range(len(ids)):
+            place = places[row]
+            if place < 0:
+                size += len(others[row])
+            else:
+                found = self.document_at(place)
+                size += found.end - found.start
+            size += around + len(ids[row])
+            ends.data.as_ulonglongs[row] = size
+        block = PyBytes_FromStringAndSize(NULL, size)
+        out.start, out.size, out.room = <unsigned char*> PyBytes_AS_STRING(block), 0, size
+        for row in range(len(ids)):
+            place = places[row]
+            if place < 0:
+                other = others[row]
+                fill(&out, PyBytes_AS_STRING(other), PyBytes_GET_SIZE(other))
+            else:
+                found = self.document_at(place)
+                fill(&out, self.block.start + found.start, found.end - found.start)
+            fill(&out, PyBytes_AS_STRING(before), PyBytes_GET_SIZE(before))
+            fill_ascii(&out, ids[row])
+            fill(&out, PyBytes_AS_STRING(after), PyBytes_GET_SIZE(after))
+            fill(&out, b"\n", 1)
+        if out.size != size:
+            raise ValueError("the rows changed while they were written")
+        return block, ends
 
 
-cdef int put_ascii(Out* out, str text) except -1:
+cdef int fill(Out* out, const void* what, Py_ssize_t length) except -1:
+    """``put`` into a block whose size was measured, and which must not move: it is an object's."""
+    if out.room - out.size < length:
+        raise ValueError("the rows changed while they were written")
+    if length:
+        memcpy(out.start + out.size, what, length)
+        out.size += length
+    return 0
+
+
+cdef int fill_ascii(Out* out, str text) except -1:
     cdef Py_ssize_t size = 0
     cdef const char* start = PyUnicode_AsUTF8AndSize(text, &size)
-    return put(out, start, size)
-
-
-def wrap(texts, bytes before, bytes after, bytes block=b"", bytes between=b""):
-    """Records with the XML of events in them, in one block, and where each ends: before, text as JSON, after, LF.
-
-    *block*: records, one for each text, each ended by a LF; then each of them and *between* stand before its text.
-    None: a text is no UTF-8, which a person's patience must mend (``formats.records.to_json``).
-    """
-    cdef Out out
-    cdef Array ends = clone(array("Q"), len(texts), False)
-    cdef const unsigned char[::1] records = block
-    cdef Py_ssize_t row, place = 0, start
-    out.start, out.size, out.room = NULL, 0, 0
-    try:
-        widen(&out, len(block) + (len(before) + len(between) + len(after) + 1024) * len(texts))
-        for row in range(len(texts)):
-            put_bytes(&out, before)
-            if records.shape[0]:
-                start = place
-                while records[place] != 10:
-                    place += 1
-                put(&out, &records[start], place - start)
-                place += 1
-                put_bytes(&out, between)
-            put_string(&out, texts[row])
-            put_bytes(&out, after)
-            put(&out, b"\n", 1)
-            ends.data.as_ulonglongs[row] = out.size
-        return PyBytes_FromStringAndSize(<char*> out.start, out.size), ends
-    except UnicodeEncodeError:
-        return None
-    finally:
-        free(out.start)
-
-
-cdef int put_string(Out* out, str text) except -1:
-    """A text of any characters as JSON, as orjson spells it."""
-    cdef Py_ssize_t size = 0, i = 0, run
-    cdef const unsigned char* start = <const unsigned char*> PyUnicode_AsUTF8AndSize(text, &size)
-    cdef unsigned char c
-    cdef char spelled[8]
-    put(out, b'"', 1)
-    while i < size:
-        run = i
-        while i < size and not ESCAPED[start[i]]:
-            i += 1
-        put(out, start + run, i - run)
-        if i < size:
-            c = start[i]
-            i += 1
-            if c == 8:
-                put(out, b"\\b", 2)
-            elif c == 12:
-                put(out, b"\\f", 2)
-            elif c >= 0x20 or c == 9 or c == 10 or c == 13:
-                put_character(out, c)
-            else:
-                put(out, spelled, snprintf(spelled, 8, b"\\u%04x", <unsigned int> c))
-    return put(out, b'"', 1)
+    return fill(out, start, size)
 
 
 cdef class Reaper:
     """Reads events. *spelling* spells what repeats: ``normalize.spelling.Spelling``."""
 
     cdef Memory memory
+    cdef Computer last  # named by the event before: a source's events are nearly all of one
     cdef Writer spare  # it is large, so it is kept; taken while it works, because another thread may reap meanwhile
 
     def __init__(self, spelling):
         self.memory = Memory(spelling)
-        self.spare = None
+        self.last = self.spare = None
 
     def remembered(self):
         """How many kinds, computers, users and names are remembered."""
@@ -258,6 +220,7 @@ cdef class Reaper:
         """Read every text of *events*; never raises because of what one says."""
         cdef Reaped found = Reaped.__new__(Reaped)
         cdef Writer writer = self.spare
+        cdef Texts texts = Texts(events)
         cdef Py_ssize_t count = len(events), i
         self.spare = None
         if writer is None:
@@ -266,29 +229,25 @@ cdef class Reaper:
         found.ids, found.keys, found.missed = [None] * count, [None] * count, 0
         found.ends = clone(array("Q"), count, False)
         for i in range(count):
-            if not self.read(writer, events[i], found, i):
+            if not self.read(writer, texts, found, i):
                 found.missed += 1
             found.ends.data.as_ulonglongs[i] = writer.out.size
         found.block, writer.out = writer.out, found.block  # the documents change hands without a copy
         self.spare = writer
         return found
 
-    cdef bint read(self, Writer writer, str text, Reaped found, Py_ssize_t place) except -1:
+    cdef bint read(self, Writer writer, Texts texts, Reaped found, Py_ssize_t place) except -1:
         """One event. False: not ours."""
         cdef Scan* s = &writer.scan
         cdef int64_t time
         cdef Kind kind
         cdef Computer computer
         cdef bytes user = b""
-        cdef Py_ssize_t size = 0
-        if len(text) > LARGEST:
-            return False
         try:
-            s.text = <const unsigned char*> PyUnicode_AsUTF8AndSize(text, &size)  # lives as long as *text* does
-        except UnicodeEncodeError:  # half of a surrogate pair
+            s.text = texts.bytes(place, &s.size)
+        except UnicodeEncodeError:
             return False
-        s.size = size
-        if size > LARGEST or not scan_event(s):
+        if s.size > LARGEST or not scan_event(s):
             return False
         time = nanoseconds(s, s.slots[TIME])
         if time <= 0 or digits(s, s.slots[RECORD]) < 0:
@@ -304,7 +263,7 @@ cdef class Reaper:
             user = self.memory.user(s.text[s.slots[SID].start:s.slots[SID].end])
         if not writer.write(kind, computer, user):
             return False
-        found.ids[place] = identity(s, kind, computer)
+        found.ids[place] = identity(writer, kind, computer)
         found.keys[place] = new_tuple(Key, (time, computer.name, kind.channel, kind.provider, kind.code, kind.level))
         return True
 
@@ -326,10 +285,15 @@ cdef class Reaper:
         return self.memory.kind(PyBytes_FromStringAndSize(<char*> key, size))
 
     cdef Computer computer(self, Scan* s):
+        cdef Computer last
         cdef Span span = s.slots[COMPUTER]
         if span.end - span.start > LONGEST_ONE or not simple(s, span):
             return None
-        return self.memory.computer(s.text[span.start:span.end])
+        last = self.last
+        if last is None or not equal(s, span, PyBytes_AS_STRING(last.key), PyBytes_GET_SIZE(last.key)):
+            last = self.memory.computer(s.text[span.start:span.end])
+            self.last = last
+        return last
 
 
 cdef int64_t nanoseconds(Scan* s, Span span) noexcept nogil:
@@ -384,20 +348,34 @@ cdef int64_t days_before(int year, int month, int day) noexcept nogil:
     return past * 365 + past // 4 - past // 100 + past // 400 + found - 719162
 
 
-cdef str identity(Scan* s, Kind kind, Computer computer):
+cdef str identity(Writer writer, Kind kind, Computer computer):
     """``normalize.gathering.event_id``: the same bytes are hashed."""
-    cdef bytes digest, subject
-    cdef Span record = s.slots[RECORD]
-    cdef Span time = s.slots[TIME]
-    if record.end == record.start:
-        subject = s.text[: s.size]
-    else:
-        subject = b"".join((
-            computer.id_name, b"\0", kind.id_channel, b"\0", s.text[record.start:record.end], b"\0",
-            s.text[time.start:time.end], kind.id_rest,
-        ))
-    digest = blake2b(subject, digest_size=ID_BYTES).digest()
-    return base64(digest)
+    cdef Scan* s = &writer.scan
+    if s.slots[RECORD].end == s.slots[RECORD].start:
+        return base64(digest_of(s.text[: s.size]))
+    return base64(digest_of(subject(writer, kind, computer)))
+
+
+cdef bytes subject(Writer writer, Kind kind, Computer computer):
+    """What says which event it is, for the hash."""
+    cdef Scan* s = &writer.scan
+    cdef Out* out = &writer.subject
+    out.size = 0
+    put_bytes(out, computer.id_name)
+    put(out, b"\0", 1)
+    put_bytes(out, kind.id_channel)
+    put(out, b"\0", 1)
+    put_span(out, s, s.slots[RECORD])
+    put(out, b"\0", 1)
+    put_span(out, s, s.slots[TIME])
+    put_bytes(out, kind.id_rest)
+    return PyBytes_FromStringAndSize(<char*> out.start, out.size)
+
+
+cdef bytes digest_of(bytes subject):
+    hasher = NEW_HASHER()
+    hasher.update(subject)
+    return hasher.digest()
 
 
 cdef str base64(bytes digest):

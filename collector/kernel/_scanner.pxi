@@ -162,6 +162,22 @@ cdef inline bint legal(unsigned int code) noexcept nogil:
     return code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF
 
 
+cdef inline Py_ssize_t skip_plain(Scan* s, Py_ssize_t place, unsigned char quote) noexcept nogil:
+    """The first byte from *place* on that is not PLAIN, or is *quote*."""
+    cdef Py_ssize_t plain
+    cdef unsigned char c
+    while place + STRIDE <= s.size:
+        plain = wef_plain(s.text + place, quote)
+        place += plain
+        if plain < STRIDE:
+            break
+    c = at(s, place)
+    while CLASSES[c] == PLAIN and c != quote:
+        place += 1
+        c = at(s, place)
+    return place
+
+
 cdef bint scan_text(Scan* s, Span* found) noexcept nogil:
     """Characters up to the next tag."""
     cdef Py_ssize_t i = s.here
@@ -169,10 +185,8 @@ cdef bint scan_text(Scan* s, Span* found) noexcept nogil:
     cdef unsigned char kind
     found.start, found.marked = i, False
     while True:
+        i = skip_plain(s, i, 60)
         kind = CLASSES[at(s, i)]
-        while kind == PLAIN:
-            i += 1
-            kind = CLASSES[at(s, i)]
         if kind == LESS:
             found.end = s.here = i
             return True
@@ -205,13 +219,14 @@ cdef bint scan_value(Scan* s, Span* found) noexcept nogil:
         return False
     found.start, found.marked = i, False
     while True:
+        i = skip_plain(s, i, quote)
         c = at(s, i)
         kind = CLASSES[c]
         if c == quote:
             found.end = i
             s.here = i + 1
             return True
-        elif kind == PLAIN or kind == BRACKET:
+        elif kind == BRACKET:
             i += 1
         elif kind == MARK and (c == 34 or c == 92):
             found.marked = True
@@ -253,6 +268,9 @@ cdef int open_element(Scan* s, Span* tag, bint spaced) noexcept nogil:
     s.here += 1
     if not scan_name(s, tag):
         return -1
+    if at(s, s.here) == 62:
+        s.here += 1
+        return 1
     while at(s, s.here) == 32:
         while at(s, s.here) == 32:
             s.here += 1

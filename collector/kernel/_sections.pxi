@@ -4,11 +4,13 @@
 cdef enum:
     ELEMENTS = 14
     PLACES = 15
+    NO_PLACE = PLACES
 
 cdef struct Element:     # of System
     const char* name
     Py_ssize_t length
     int text             # its slot
+    int first            # its first attribute in ATTRIBUTES; NO_PLACE: it has none
 
 cdef struct Place:       # an attribute of System's elements
     int element          # index into SYSTEM
@@ -19,20 +21,20 @@ cdef struct Place:       # an attribute of System's elements
 cdef Element SYSTEM[ELEMENTS]
 cdef Place ATTRIBUTES[PLACES]
 
-SYSTEM[0] = Element(b"Provider", 8, NOWHERE)
-SYSTEM[1] = Element(b"EventID", 7, EVENT_ID)
-SYSTEM[2] = Element(b"Version", 7, VERSION)
-SYSTEM[3] = Element(b"Level", 5, LEVEL)
-SYSTEM[4] = Element(b"Task", 4, TASK)
-SYSTEM[5] = Element(b"Opcode", 6, OPCODE)
-SYSTEM[6] = Element(b"Keywords", 8, KEYWORDS)
-SYSTEM[7] = Element(b"TimeCreated", 11, NOWHERE)
-SYSTEM[8] = Element(b"EventRecordID", 13, RECORD)
-SYSTEM[9] = Element(b"Correlation", 11, NOWHERE)
-SYSTEM[10] = Element(b"Execution", 9, NOWHERE)
-SYSTEM[11] = Element(b"Channel", 7, CHANNEL)
-SYSTEM[12] = Element(b"Computer", 8, COMPUTER)
-SYSTEM[13] = Element(b"Security", 8, NOWHERE)
+SYSTEM[0] = Element(b"Provider", 8, NOWHERE, 0)
+SYSTEM[1] = Element(b"EventID", 7, EVENT_ID, 3)
+SYSTEM[2] = Element(b"Version", 7, VERSION, NO_PLACE)
+SYSTEM[3] = Element(b"Level", 5, LEVEL, NO_PLACE)
+SYSTEM[4] = Element(b"Task", 4, TASK, NO_PLACE)
+SYSTEM[5] = Element(b"Opcode", 6, OPCODE, NO_PLACE)
+SYSTEM[6] = Element(b"Keywords", 8, KEYWORDS, NO_PLACE)
+SYSTEM[7] = Element(b"TimeCreated", 11, NOWHERE, 4)
+SYSTEM[8] = Element(b"EventRecordID", 13, RECORD, NO_PLACE)
+SYSTEM[9] = Element(b"Correlation", 11, NOWHERE, 5)
+SYSTEM[10] = Element(b"Execution", 9, NOWHERE, 7)
+SYSTEM[11] = Element(b"Channel", 7, CHANNEL, NO_PLACE)
+SYSTEM[12] = Element(b"Computer", 8, COMPUTER, NO_PLACE)
+SYSTEM[13] = Element(b"Security", 8, NOWHERE, 14)
 
 ATTRIBUTES[0] = Place(0, b"Name", 4, PROVIDER)
 ATTRIBUTES[1] = Place(0, b"Guid", 4, GUID)
@@ -81,15 +83,21 @@ cdef bint scan_system(Scan* s) noexcept nogil:
     cdef Span tag
     cdef Span text
     while not ends(s):
-        opened = open_element(s, &tag, False)
+        opened, i = -1, expected
+        if i < ELEMENTS:
+            opened = open_familiar(s, &tag, i)
         if opened < 0:
-            return False
-        i = element(s, tag, expected)
-        if i < 0 or s.elements >> i & 1:
+            opened = open_element(s, &tag, False)
+            if opened < 0:
+                return False
+            i = element(s, tag, expected)
+            if i < 0 or not keep_attributes(s, i):
+                return False
+        if s.elements >> i & 1:
             return False
         s.elements |= 1u << i
         expected = i + 1
-        if not keep_attributes(s, i) or not leaf(s, tag, opened, &text):
+        if not leaf(s, tag, opened, &text):
             return False
         if SYSTEM[i].text != NOWHERE:
             s.slots[SYSTEM[i].text] = text
@@ -99,6 +107,36 @@ cdef bint scan_system(Scan* s) noexcept nogil:
         return False
     s.here += 9
     return True
+
+
+cdef int open_familiar(Scan* s, Span* tag, int element) noexcept nogil:
+    """Open *element* of SYSTEM where it is spelled as Windows does, its attributes in the order of the table.
+
+    As ``open_element`` answers; -1: nothing was read (a slot that was filled is filled again), it may be another.
+    """
+    cdef Py_ssize_t start = s.here, i = start + 1 + SYSTEM[element].length
+    cdef int place = SYSTEM[element].first
+    if at(s, start) != 60 or not stands(s, start + 1, SYSTEM[element].name, SYSTEM[element].length):
+        return -1
+    tag.start, tag.end, tag.marked = start + 1, i, False
+    while at(s, i) == 32 and place < PLACES and ATTRIBUTES[place].element == element:
+        if stands(s, i + 1, ATTRIBUTES[place].name, ATTRIBUTES[place].length):
+            i += 1 + ATTRIBUTES[place].length
+            if at(s, i) != 61:
+                return -1
+            s.here = i + 1
+            if not scan_value(s, &s.slots[ATTRIBUTES[place].slot]):
+                s.here = start
+                return -1
+            i, s.here = s.here, start
+        place += 1
+    if at(s, i) == 62:
+        s.here = i + 1
+        return 1
+    if at(s, i) == 47 and at(s, i + 1) == 62:
+        s.here = i + 2
+        return 0
+    return -1
 
 
 cdef int element(Scan* s, Span tag, int expected) noexcept nogil:
@@ -161,18 +199,42 @@ cdef bint scan_pairs(Scan* s, Span section) noexcept nogil:
             return False
         pair = &s.pairs[s.pair_count]
         s.pair_count += 1
-        opened = open_element(s, &tag, False)
-        if opened < 0 or s.attributes > 1:
+        opened = open_data(s, &tag, &pair.name)
+        if opened < 0:
+            opened = open_pair(s, &tag, &pair.name)
+        if opened < 0:
             return False
-        pair.name = tag
-        if s.attributes == 1:
-            if not equal(s, s.names[0], b"Name", 4):
-                return False
-            pair.name = s.values[0]
         if not leaf(s, tag, opened, &pair.value):
             return False
         pair.named = pair.name.end > pair.name.start and not equal(s, pair.name, b"Data", 4)
     return close_element(s, section)
+
+
+cdef int open_data(Scan* s, Span* tag, Span* name) noexcept nogil:
+    """``<Data Name='...'>``, what nearly every pair begins with. -1: nothing was read, it is spelled otherwise."""
+    cdef Py_ssize_t start = s.here
+    if not stands(s, start, b"<Data Name=", 11):
+        return -1
+    s.here = start + 11
+    if scan_value(s, name) and at(s, s.here) == 62:
+        tag.start, tag.end, tag.marked = start + 1, start + 5, False
+        s.here += 1
+        return 1
+    s.here = start
+    return -1
+
+
+cdef int open_pair(Scan* s, Span* tag, Span* name) noexcept nogil:
+    """Any other element that makes a pair, named by its Name or by its tag."""
+    cdef int opened = open_element(s, tag, False)
+    if opened < 0 or s.attributes > 1:
+        return -1
+    name[0] = tag[0]
+    if s.attributes == 1:
+        if not equal(s, s.names[0], b"Name", 4):
+            return -1
+        name[0] = s.values[0]
+    return opened
 
 
 cdef bint scan_user_data(Scan* s, Span section) noexcept nogil:

@@ -8,6 +8,8 @@ compiled sibling (``_sldc.pyx``) has to do. It knows nothing of text, messages o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from collector.kernel import selection
 
 _RESET_1, _END_OF_RECORD = 0x1FF5, 0x1FF4
@@ -47,8 +49,12 @@ def _match_codes() -> dict[int, tuple[int, int]]:
 _CODES = _match_codes()
 
 
+@lru_cache(maxsize=1)
 def _scheme_1_table() -> list[int]:
-    """What the next 14 bits mean: below 256 a literal of 9 bits, _CONTROL, or length << 9 | bits of the whole copy."""
+    """What the next 14 bits mean: below 256 a literal of 9 bits, _CONTROL, or length << 9 | bits of the whole copy.
+
+    Made when it is first needed: where the compiled kernel works it never is.
+    """
     table = [_CONTROL] * (1 << _PEEK)
     for byte in range(256):
         at = byte << _PEEK - 9
@@ -57,9 +63,6 @@ def _scheme_1_table() -> list[int]:
         at = code << _PEEK - bits
         table[at : at + (1 << _PEEK - bits)] = [length << 9 | bits + 10] * (1 << _PEEK - bits)
     return table
-
-
-_TABLE = _scheme_1_table()
 
 
 class _Stream:
@@ -100,7 +103,7 @@ class _Stream:
 
     def scheme_1(self) -> None:
         """Literals and copies up to the next control symbol."""
-        table, out, origin = _TABLE, self.out, self.origin
+        table, out, origin = _scheme_1_table(), self.out, self.origin
         acc, left = self.acc, self.left
         append = out.append
         while True:

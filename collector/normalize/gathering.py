@@ -47,9 +47,10 @@ NO_KEY = Key(0, "", "", "", "", 0)
 class Harvest:
     """What was read out of a batch, in columns; rows are events, one or more for each text of the batch.
 
-    *texts* is the XML of each row as received, *received* the time of receipt (RFC 3339, UTC). *flaws*
-    counts what needed recovery, by the words of FLAWS; *fallbacks* what the compiled kernel left to its
-    twin. *spelled* is where ``formats`` keeps what it made of this harvest, so that a format is spelled once.
+    *texts* is the XML of each row as received: the batch's own events where each of them is one row. *received* is
+    the time of receipt (RFC 3339, UTC). *flaws* counts what needed recovery, by the words of FLAWS; *fallbacks* what
+    the compiled kernel left to its twin. *spelled* is where ``formats`` keeps what it made of this harvest, so that a
+    format is spelled once.
     """
 
     __slots__ = (
@@ -60,7 +61,7 @@ class Harvest:
     def __init__(self, batch: Batch, options: Options) -> None:
         self.batch = batch
         self.received = batch.received.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        self.texts: list[str] = []
+        self.texts: Sequence[str] = batch.events
         self.ids: list[str] = []
         self.keys: list[Key] = []
         self.flaws: Counter[str] = Counter()
@@ -99,7 +100,7 @@ class Harvest:
         made = self._documents
         others = {
             row: spell(made[row] if made is not None else self._document(row, place))[:-2]
-            for row, place in enumerate(self._places)
+            for row, place in enumerate(self._places if -1 in self._places else ())
             if place < 0
         }
         return self._reaped.splice(self._places, others, before, self.ids, after)
@@ -115,23 +116,26 @@ class Harvest:
     def _take_all(self, reaped: Reaped) -> None:
         """The common case: the kernel read everything, so that its columns are ours."""
         count = len(reaped.ids)
-        self.texts = list(self.batch.events)
         self.ids, self.keys = cast("list[str]", reaped.ids), cast("list[Key]", reaped.keys)
         self._rows, self._places = [None] * count, list(range(count))
 
     def _read(self, reaped: Reaped | None) -> None:
         extra = MOST_EXTRA
-        for place, text in enumerate(self.batch.events):
+        events = self.batch.events
+        texts: list[str | None] = []  # None: the event as it stands at the row's place
+        for place in range(len(events)):
             if reaped is not None and (found := reaped.ids[place]) is not None:
-                self._add(text, found, cast(Key, reaped.keys[place]), None, place)
+                self._add(found, cast(Key, reaped.keys[place]), None, place)
+                texts.append(None)
                 continue
-            pieces = _pieces(text, self._options, min(MOST_PIECES, extra))
+            pieces = _pieces(events[place], self._options, min(MOST_PIECES, extra))
             extra -= len(pieces) - 1
             for piece in pieces:
                 self._gather(piece)
+                texts.append(piece.text)
+        self.texts = [events[place] if text is None else text for text, place in zip(texts, self._places, strict=True)]
 
-    def _add(self, text: str, event: str, key: Key, row: Row | None, place: int) -> None:
-        self.texts.append(text)
+    def _add(self, event: str, key: Key, row: Row | None, place: int) -> None:
         self.ids.append(event)
         self.keys.append(key)
         self._rows.append(row)
@@ -157,7 +161,7 @@ class Harvest:
         fields = piece.fields
         if fields is None:
             self.flaws.update(piece.flaws)
-            self._add(piece.text, _digest(piece.text), NO_KEY, Row(piece, None, None), -1)
+            self._add(_digest(piece.text), NO_KEY, Row(piece, None, None), -1)
             return
         kind = head(fields, self._options.tables())
         when = moment(fields.time) if fields.time else None
@@ -167,7 +171,7 @@ class Harvest:
         if flaws:
             piece = piece._replace(flaws=flaws)
             self.flaws.update(flaws)
-        self._add(piece.text, event_id(fields, piece.text), key, Row(piece, kind, when), -1)
+        self._add(event_id(fields, piece.text), key, Row(piece, kind, when), -1)
 
 
 _PLAIN = Options()

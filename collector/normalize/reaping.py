@@ -62,6 +62,12 @@ def wrap(texts: Sequence[str], before: bytes, after: bytes, block: bytes = b"", 
     return None if kernel is None else cast("Block | None", kernel.wrap(texts, before, after, block, between))
 
 
+def lines(texts: Sequence[str]) -> Block | None:
+    """Each text on a line, the line ends inside as references; None as above."""
+    kernel = selection.events()
+    return None if kernel is None else cast("Block | None", kernel.lines(texts))
+
+
 @cache  # one for each kernel, and there is one; it remembers what is spelled, in bounds
 def _reaper(kernel: ModuleType) -> _Reaper:
     return cast(_Reaper, kernel.Reaper(Spelling(default_rules())))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the SOAP header of a request said; a text that was missing is ``""``.
+class Header(NamedTuple):
+    """What the SOAP header of a request said; a text that was missing is ``""``. A tuple: each batch makes one.
 
     *operation_timeout* is in seconds, None when absent. *max_envelope_size* is in bytes,
     None when absent. *identifier* is e:Identifier as sent, *version* and *revision* are the
@@ -103,7 +103,29 @@ class Unsupported:
     header: Header
 
 
-Message = Identify | Enumerate | Heartbeat | Delivery | SubscriptionEnd | End | Unsupported
+Verb = Literal["Get", "Enumerate", "Pull", "Release"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRequest:
+    """What does winrm/config hold, or a part of it? ([MS-WSMV] 3.1.4.1.29, 3.1.4.2; nothing of it can be changed.)
+
+    *selectors* are names and values as sent. Of Enumerate and Pull: *max_elements* is 1 when not said, *optimized*:
+    items may come with the first answer, *mode* is ``""``, ``EnumerateEPR`` or ``EnumerateObjectAndEPR``, *filtered*:
+    there was a filter.
+    """
+
+    header: Header
+    verb: Verb
+    selectors: Sequence[tuple[str, str]] = ()
+    context: str = ""
+    max_elements: int = 1
+    optimized: bool = False
+    mode: str = ""
+    filtered: bool = False
+
+
+Message = Identify | Enumerate | Heartbeat | Delivery | SubscriptionEnd | End | ResourceRequest | Unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +195,19 @@ class IdentifyResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceResponse:
+    """The answer to a ``ResourceRequest``: *items* are XML texts that stand alone, one for Get, none for Release.
+
+    *context* asks for more of an enumeration, None: that was all. Not *optimized* the first answer has no items.
+    """
+
+    verb: Verb
+    items: Sequence[str] = ()
+    context: str | None = None
+    optimized: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One row of protocol.md 8.2: *name* is prefix and subcode there (``w:DeliveryRefused``).
 
@@ -188,4 +223,4 @@ class Fault:
     header: tuple[str, str] | None = None
 
 
-Reply = EnumerateResponse | Ack | NoContent | IdentifyResponse | Fault
+Reply = EnumerateResponse | Ack | NoContent | IdentifyResponse | ResourceResponse | Fault

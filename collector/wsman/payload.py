@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from dataclasses import dataclass
 
 from collector.errors import SourceError
 from collector.kernel import sldc
+from collector.kernel.letters import Letters, unfold
 from collector.wsman.sealing import Seal, SealError, SealStyle, open_sealed, sealed_body
 
 MEDIA_TYPE = "application/soap+xml"
@@ -38,14 +40,25 @@ class PayloadError(SourceError):
 class Payload:
     """A body as text. *charset* is utf-16le, utf-16be or utf-8; *compressed* tells whether it was SLDC.
 
+    *content* is what ``read_envelope`` reads: the text, or its letters, of which it makes only what it needs.
     *style* is how it was sealed, None when it came in clear.
     """
 
-    text: str
+    content: str | Letters
     charset: str
     bom: bool
     compressed: bool = False
     style: SealStyle | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it; made anew for whoever asks."""
+        return self.content if isinstance(self.content, str) else self.content.text()
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it holds, and that its events will hold when they have been taken out."""
+        return sys.getsizeof(self.content)
 
 
 def open_payload(
@@ -143,11 +156,16 @@ def _decoded(plain: bytes, charset: str, compressed: bool, style: SealStyle | No
     """
     for mark, name in _BOMS:
         if plain.startswith(mark):
-            text = str(memoryview(plain)[len(mark) :], name, "replace")  # a slice would copy the whole body
-            return Payload(text, name, True, compressed, style)
+            return Payload(_content(plain, len(mark), name), name, True, compressed, style)
     name = _CHARSETS.get(charset, "")
     if not name:
         raise PayloadError(f'the charset is "{charset[:40]}"; UTF-8 or UTF-16 would be understood')
     if charset in ("", "utf-16", "unicode") and plain[:2] in (b"<\0", b"\0<"):  # XML 1.0, appendix F
         name = "utf-16le" if plain[:1] == b"<" else "utf-16be"
-    return Payload(plain.decode(name, "replace"), name, False, compressed, style)
+    return Payload(_content(plain, 0, name), name, False, compressed, style)
+
+
+def _content(plain: bytes, start: int, charset: str) -> str | Letters:
+    letters = unfold(plain, start, charset)
+    # A slice would copy the whole body.
+    return str(memoryview(plain)[start:], charset, "replace") if letters is None else letters

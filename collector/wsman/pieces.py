@@ -16,6 +16,7 @@ from itertools import islice
 
 from lxml import etree
 
+from collector.kernel.letters import Letters
 from collector.wsman import names
 from collector.wsman.xml import (
     BLANKS,
@@ -42,6 +43,8 @@ _OPEN, _CLOSE = "<w:Events>", "</w:Events>"
 _HEAD = f'<w:Event Action="{names.EVENT_ITEM}"><![CDATA['
 _TAIL = "]]></w:Event>"
 _BETWEEN = _TAIL + _HEAD
+MARKS = (_OPEN.encode(), _CLOSE.encode(), _HEAD.encode(), _TAIL.encode())
+"""What stands around the events, and around each of them, as ``Letters.cut`` is told."""
 
 _MOST_NAMESPACES = 32 << 20
 """Characters of namespaces in scope, times the elements that are taken alone. They are written once more for each of
@@ -73,8 +76,12 @@ class Opened:
         return self.hidden.blank(text) if self.hidden else text
 
 
-def open_envelope(text: str, cut: tuple[str, list[str]] | None, depth: int, most: int = ALL) -> Opened:
-    """Take *text* apart the fastest way that is exact; *cut* is what ``slices`` made of it. Raises ``XmlError``.
+Cut = tuple[str, Sequence[str]]
+"""An envelope with its w:Events emptied, and the events."""
+
+
+def open_envelope(text: str, cut: Cut | None, depth: int, most: int = ALL) -> Opened:
+    """Take *text* apart the fastest way that is exact; *cut* is what ``sliced`` made of it. Raises ``XmlError``.
 
     Where each event costs something, no more than *most* and one are taken out: more than *most*
     pieces mean that there are too many, and the message must not be acknowledged.
@@ -99,8 +106,13 @@ def open_envelope(text: str, cut: tuple[str, list[str]] | None, depth: int, most
     events = _events(root)
     if events is None:
         return Opened(root, hidden=hidden)
-    _bound_namespaces(events, len(events))
+    bound_namespaces(events, len(events))
     return _collected(root, events, hidden, most)
+
+
+def sliced(content: str | Letters) -> Cut | None:
+    """``slices`` of an envelope, done by the compiled kernel where that holds its letters."""
+    return slices(content) if isinstance(content, str) else content.cut(*MARKS)
 
 
 def slices(text: str) -> tuple[str, list[str]] | None:
@@ -195,7 +207,7 @@ def _events(root: Element, *, empty: bool = False) -> Element | None:
     return None if empty and (len(events) or events.text) else events
 
 
-def _bound_namespaces(around: Element, count: int) -> None:
+def bound_namespaces(around: Element, count: int) -> None:
     """Refuse what would cost much more than it weighs. Raises ``XmlForbidden``."""
     size = sum(len(prefix or "") + len(uri) + _DECLARATION for prefix, uri in around.nsmap.items())
     if size * count > _MOST_NAMESPACES:
@@ -211,7 +223,7 @@ def _collected(root: Element, events: Element, hidden: Hidden, most: int) -> Ope
     for item in events:
         if len(pieces) > most:
             break
-        total = _dropped(item)
+        total = dropped_total(item)
         if total is None:
             pieces += contents(item, most + 1 - len(pieces)) if item.tag == EVENT else [alone(item)]
         else:
@@ -229,7 +241,7 @@ def contents(item: Element, most: int = ALL) -> list[str]:
     if not len(item):
         return [(item.text or "").strip(BLANKS)]
     if len(item) > 1:
-        _bound_namespaces(item, min(len(item), most))
+        bound_namespaces(item, min(len(item), most))
     if (item.text or "").strip(BLANKS) or any((child.tail or "").strip(BLANKS) for child in item):
         parts = [escaped(item.text or "")]
         parts += [alone(child) + escaped(child.tail or "") for child in item]
@@ -237,12 +249,15 @@ def contents(item: Element, most: int = ALL) -> list[str]:
     return [alone(child) for child in islice(item, most)]
 
 
-def _dropped(item: Element) -> int | None:
-    """The running total of a DroppedEvents marker ([DSP0226] 10.9); None for anything else."""
-    if item.tag != EVENT:
-        return None
-    marker = item.find(DROPPED)
-    if marker is None and (item.get("Action") or "").strip(BLANKS) != names.DROPPED_EVENTS:
+def action_of(item: Element) -> str:
+    """What a w:Event says it is; openwsman gives the attribute a namespace."""
+    return (item.get("Action") or item.get(f"{{{names.WSMAN}}}Action") or "").strip(BLANKS)
+
+
+def dropped_total(item: Element) -> int | None:
+    """The running total of a DroppedEvents marker ([DSP0226] 10.9), in a w:Event or alone; None for anything else."""
+    marker = item if item.tag == DROPPED else item.find(DROPPED) if item.tag == EVENT else None
+    if marker is None and (item.tag != EVENT or action_of(item) != names.DROPPED_EVENTS):
         return None
     total = (item if marker is None else marker).text or ""
     total = total.strip(BLANKS)
@@ -251,31 +266,41 @@ def _dropped(item: Element) -> int | None:
 
 def _rescued(hidden: Hidden, depth: int, most: int) -> Opened | None:
     """The third way. None: it is not the events that are broken. Raises ``XmlForbidden``."""
-    text = hidden.text
-    start = _START.search(text)
+    emptied = emptied_of(_START, "Events", hidden.text, depth)
+    if emptied is None:
+        return None
+    root, prefix, body = emptied
+    events = _events(root, empty=True)
+    if events is None:
+        return None
+    bound_namespaces(events, body.count(f"</{prefix}Event"))
+    whole = each_alone(events, body, prefix, depth)
+    return _collected(root, whole, hidden, most)
+
+
+def emptied_of(start_tag: re.Pattern[str], name: str, text: str, depth: int) -> tuple[Element, str, str] | None:
+    """*text* parsed without what is in the element *name*, the prefix of that, and what is in it.
+
+    *start_tag* finds where it begins. None: there is no such element, or the rest is broken too. Raises
+    ``XmlForbidden``.
+    """
+    start = start_tag.search(text)
     if start is None:
         return None
     prefix = f"{start.group(1)}:" if start.group(1) else ""
-    end = text.rfind(f"</{prefix}Events")
+    end = text.rfind(f"</{prefix}{name}")
     rest = text[: start.end()] + text[end:] if end >= start.end() else ""
     if not rest or "<!" in rest or "<?" in rest[5:]:
         return None
     try:
-        root = parse(rest, depth=depth)
+        return parse(rest, depth=depth), prefix, text[start.end() : end]
     except XmlForbidden:
         raise
     except XmlError:
         return None
-    events = _events(root, empty=True)
-    if events is None:
-        return None
-    body = text[start.end() : end]
-    _bound_namespaces(events, body.count(f"</{prefix}Event"))
-    whole = _each_alone(events, body, prefix, depth)
-    return _collected(root, whole, hidden, most)
 
 
-def _each_alone(events: Element, body: str, prefix: str, depth: int) -> Element:
+def each_alone(events: Element, body: str, prefix: str, depth: int) -> Element:
     """*events* filled from *body*: each event parsed alone, or its raw text where that cannot be."""
     declared = "".join(
         f' xmlns{":" + name if name else ""}="{quoted(uri)}"' for name, uri in events.nsmap.items() if name != "xml"

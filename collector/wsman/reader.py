@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from collector.kernel.letters import Letters
 from collector.wsman import names
 from collector.wsman.familiar import Reader
 from collector.wsman.header import INVALID, LONGEST_ID, REQUIRED, EnvelopeError, read_header, require_message_id
@@ -24,7 +25,8 @@ from collector.wsman.messages import (
     SubscriptionEnd,
     Unsupported,
 )
-from collector.wsman.pieces import ALL, BODY, EVENTS, Opened, open_envelope, slices
+from collector.wsman.pieces import ALL, BODY, EVENTS, Cut, Opened, open_envelope, sliced, slices
+from collector.wsman.resources import of_config, read_resource
 from collector.wsman.xml import BLANKS, Element, XmlError, alone
 
 __all__ = ["EnvelopeError", "read_envelope"]
@@ -41,25 +43,25 @@ _PROLOGUE = 16384
 _MESSAGE_ID = re.compile(rf"<(?:[\w.-]{{1,100}}:)?MessageID(?:\s[^<>]*)?>([^<>&]{{1,{LONGEST_ID}}})</")
 
 
-def read_envelope(text: str, *, depth: int = 100, most: int = ALL) -> Message:
-    """The message that *text* is. Nested deeper than *depth* elements it is refused.
+def read_envelope(content: str | Letters, *, depth: int = 100, most: int = ALL) -> Message:
+    """The message that *content* is, a text or its letters. Nested deeper than *depth* elements it is refused.
 
     A ``Delivery`` with more than *most* pieces is incomplete, too large, and must not be acknowledged.
     Raises ``EnvelopeError``. A broken event never does: it is delivered as what it is.
     """
-    cut = slices(text)
-    if cut is not None and cut[1]:
+    cut = sliced(content)
+    if cut is not None and len(cut[1]):
         try:
             delivery = _FAMILIAR.delivery(*cut, depth)
         except EnvelopeError:
             delivery = None  # what is wrong is told in the message's own words
         if delivery is not None:
             return delivery
-    return _read(text, cut, depth, most)
+    return _read(content if isinstance(content, str) else content.text(), cut, depth, most)
 
 
-def _read(text: str, cut: tuple[str, list[str]] | None, depth: int, most: int) -> Message:
-    """The general way; *cut* is what ``slices`` made of *text*."""
+def _read(text: str, cut: Cut | None, depth: int, most: int) -> Message:
+    """The general way; *cut* is what ``sliced`` made of *text*."""
     try:
         opened = open_envelope(text, cut, depth, most)
     except XmlError as error:
@@ -82,6 +84,8 @@ def _read(text: str, cut: tuple[str, list[str]] | None, depth: int, most: int) -
             fault=Fault(INVALID if present else REQUIRED),
             relates_to=header.message_id[:LONGEST_ID] or None,
         )
+    if header.action in _OF_RESOURCES and of_config(header.resource_uri) is not None:
+        return read_resource(header, element, first, opened)
     if header.action in _NEED_AN_ID:
         require_message_id(header, element)
     read = _ACTIONS.get(header.action)
@@ -172,5 +176,6 @@ _ACTIONS: Mapping[str, _Read] = {
     names.SUBSCRIPTION_END: _subscription_end,
     names.END: _end,
 }
+_OF_RESOURCES = frozenset([names.GET, names.ENUMERATE, names.PULL, names.RELEASE])
 _NEED_AN_ID = frozenset([names.ENUMERATE, names.HEARTBEAT, names.EVENTS])
 _FAMILIAR = Reader(lambda text, depth: _read(text, slices(text), depth, ALL))

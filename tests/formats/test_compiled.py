@@ -34,7 +34,8 @@ def test_every_format_is_spelled_alike(name: str, texts: tuple[str, ...]) -> Non
 
     assert found.block == expected.block
     assert found.ends == expected.ends
-    assert (ours.ids, ours.keys, ours.texts, ours.flaws) == (theirs.ids, theirs.keys, theirs.texts, theirs.flaws)
+    assert (ours.ids, ours.keys, ours.flaws) == (theirs.ids, theirs.keys, theirs.flaws)
+    assert list(ours.texts) == list(theirs.texts)
 
 
 def test_fields_are_those_of_the_reference() -> None:

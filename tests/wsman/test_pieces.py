@@ -9,6 +9,7 @@ from lxml import etree
 
 from collector.wsman import names
 from collector.wsman.messages import Delivery, Fault
+from collector.wsman.payload import open_payload
 from collector.wsman.pieces import slices
 from collector.wsman.reader import EnvelopeError, read_envelope
 from collector.wsman.requests import write_events
@@ -246,3 +247,26 @@ def test_an_event_with_letters_beyond_ascii_in_its_names_stands_alone() -> None:
     event = "<Événement><Größe ä='1'>x</Größe></Événement>"
 
     assert [piece.replace('"', "'") for piece in delivery(batch(event)).pieces] == [event]
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-8"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        windows(EVENT, EVENT),
+        windows(EVENT.replace("x</Data>", "é\r\n\U0001f600\x05]]</Data>"), EVENT, ""),
+        windows(),
+        windows("a]]>b", EVENT),
+        batch(f"<![CDATA[{EVENT}]]>", header="<x>\x07</x>"),
+        batch(EVENT.replace("&", "&amp;").replace("<", "&lt;")),
+        envelope(names.HEARTBEAT, ""),
+    ],
+)
+def test_a_body_is_the_message_that_its_text_is(text: str, charset: str) -> None:
+    """Whichever kernel holds its letters, and in whatever form it came."""
+    payload = open_payload(
+        text.encode(charset), f"application/soap+xml;charset={charset.replace('16-', '16')}", "", 1 << 20
+    )
+
+    for _ in range(2):  # the second time its frame is known
+        assert read_envelope(payload.content) == read_envelope(text)
