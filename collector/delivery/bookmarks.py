@@ -26,6 +26,10 @@ class Replace:
     went_back: Sequence[str] = ()
 
 
+FORWARD = Replace()
+"""What is nearly always said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """Leave the stored one. *reason* is fit for a metric label."""
@@ -53,9 +57,9 @@ def judge(stored: Bookmark | None, offered: str) -> Replace | Keep:
     """
     new = wire.positions(offered)
     if stored is None:
-        return Replace()
+        return FORWARD
     if new.backward:
         return Keep("backward")
-    old = wire.positions(stored.xml)
-    back = (channel for channel, record in new.records.items() if record < old.records.get(channel, record))
-    return Replace(went_back=tuple(back))
+    old = wire.positions(stored.xml).records
+    back = [channel for channel, record in new.records.items() if record < old.get(channel, record)]
+    return Replace(tuple(back)) if back else FORWARD

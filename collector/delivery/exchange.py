@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import assert_never
 
 from collector import telemetry
 from collector.clock import Clock
-from collector.delivery.bookmarks import is_marker
+from collector.config.settings import ListenerSettings
+from collector.delivery.intake import take_in
 from collector.delivery.receiver import Receiver
 from collector.delivery.spoofing import ComputerMismatch
+from collector.delivery.winrm_config import ServedConfig, refused_change, unreachable
 from collector.errors import Backpressure
 from collector.evidence.presence import Presences
 from collector.model import Batch, Caller, SubscriptionRef
@@ -39,9 +42,11 @@ from collector.wsman.messages import (
     NoContent,
     Offer,
     Reply,
+    ResourceRequest,
     SubscriptionEnd,
     Unsupported,
 )
+from collector.wsman.resources import of_config
 from collector.wsman.writer import write_envelope
 
 PATIENCE = 60.0
@@ -53,6 +58,8 @@ SMALLEST_ENVELOPE = 8192
 LONGEST_REVISION = 128
 """Letters of an echoed revision that are kept; ours are commit hashes and operators' words."""
 VENDOR = "wef-collector"
+REFERENCES = 256
+"""Subscriptions, in the versions in which sources still deliver them, that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,14 @@ class Arrival:
     """How a request came in: what an offer needs to tell the source where to deliver.
 
     *base* is scheme, host and port of NotifyTo (``https://wec.corp.example:5986``), *profile* the
-    security profile of its Policy, *profiles* all of this listener's, for Identify.
+    security profile of its Policy, *profiles* all of this listener's, for Identify. *listener* is itself, for
+    winrm/config.
     """
 
     base: str
     profile: str | None
     profiles: tuple[str, ...] = ()
+    listener: ListenerSettings | None = None
 
 
 class Exchange:
@@ -82,7 +91,9 @@ class Exchange:
         collector: str,
         version: str,
         new_id: Callable[[], str],
+        config: Callable[[ListenerSettings | None], ServedConfig] | None = None,
     ) -> None:
+        self._config = config
         self._subscriptions = subscriptions
         self._receiver = receiver
         self._store = store
@@ -102,10 +113,12 @@ class Exchange:
                 return NoContent()  # it has no ReplyTo and must not be faulted (protocol.md 6.3)
             case Unsupported(header):
                 return _unsupported(header)
-            case Enumerate() | Heartbeat() | Delivery() | SubscriptionEnd():
+            case Delivery() | Heartbeat() | Enumerate() | SubscriptionEnd() | ResourceRequest():
                 if message.header.not_understood:
                     # a header that must be understood and is not ([DSP0226] 14.3)
                     return Fault("s:MustUnderstand", header=message.header.not_understood[0])
+                if isinstance(message, ResourceRequest):
+                    return self._config(arrival.listener).answer(message) if self._config else unreachable()
                 return await self._serve(message, caller, arrival)
             case _:
                 assert_never(message)
@@ -140,25 +153,24 @@ class Exchange:
     async def _deliver(self, message: Delivery, caller: Caller, subscription: Subscription) -> Reply:
         started, now = self._clock.monotonic(), self._clock.now()
         header = message.header
-        reference = SubscriptionRef(
+        reference = _reference(
             subscription.id,
             subscription.name,
-            header.version.removeprefix("uuid:").upper()[:36],
+            header.version[:41],
             header.revision[:LONGEST_REVISION] or subscription.revision,
         )
         batch = Batch(caller, reference, now, message.pieces, self._collector)
         telemetry.batch_received(len(message.pieces), message.sliced)
         deadline = min(header.operation_timeout or PATIENCE, PATIENCE) * MARGIN
         try:
-            if is_marker(batch.events, message.bookmark):
-                await self._receiver.save_position(batch, message.bookmark or "", deadline)
-                self._presences.heard(caller, subscription.id, now, version=reference.version)
-            else:
-                accepted = await self._receiver.accept(batch, message.bookmark, deadline, subscription.spoofing)
-                newest = datetime.fromtimestamp(accepted.newest / 1e9, UTC) if accepted.newest else None
-                self._presences.delivered(
-                    caller, subscription.id, now, events=accepted.events, newest=newest, version=reference.version
-                )
+            await take_in(
+                batch,
+                message.bookmark,
+                deadline,
+                subscription.spoofing,
+                receiver=self._receiver,
+                presences=self._presences,
+            )
         except Backpressure as refusal:
             self._presences.refused(caller, subscription.id, now, f"503 {refusal.reason}: {refusal}")
             raise
@@ -176,7 +188,7 @@ class Exchange:
     def _enumerate(self, message: Enumerate, caller: Caller, arrival: Arrival) -> Reply:
         header = message.header
         if header.resource_uri and header.resource_uri != names.SUBSCRIPTION_MANAGER:
-            return Fault("a:DestinationUnreachable", detail="InvalidResourceURI")
+            return unreachable()
         if header.max_envelope_size is not None and header.max_envelope_size < SMALLEST_ENVELOPE:
             return Fault("w:EncodingLimit", detail="MinimumEnvelopeLimit")
         offers, now = [], self._clock.now()
@@ -226,6 +238,12 @@ class Exchange:
             telemetry.events_dropped_at_source(caller.name, subscription.name, more, total)
 
 
+@lru_cache(REFERENCES)
+def _reference(identifier: str, name: str, version: str, revision: str) -> SubscriptionRef:
+    """The same value for all batches of a subscription: only its version is spelled as documents have it."""
+    return SubscriptionRef(identifier, name, version.removeprefix("uuid:").upper()[:36], revision)
+
+
 def _unsupported(header: Header) -> Fault:
     """The fault for what we do not serve (contract.md 5, protocol.md 8.3)."""
     match header.action:
@@ -233,7 +251,9 @@ def _unsupported(header: Header) -> Fault:
             return Fault("n:InvalidEnumerationContext")
         case names.RENEW:
             return Fault("e:UnableToRenew")
+        case action if of_config(header.resource_uri) is not None:
+            return refused_change(action)
         case action if action.startswith(names.TRANSFER + "/"):
-            return Fault("a:DestinationUnreachable", detail="InvalidResourceURI")
+            return unreachable()
         case _:
             return Fault("a:ActionNotSupported", extra=header.action)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import assert_never
-from weakref import WeakValueDictionary
 
 from collector import telemetry
 from collector.clock import Clock
 from collector.config.settings import Limits
 from collector.delivery import spoofing
 from collector.delivery.bookmarks import Keep, Replace, judge
+from collector.delivery.deadline import Deadline
 from collector.delivery.quarantine import Quarantine
 from collector.errors import Backpressure
 from collector.model import Batch, Bookmark
@@ -34,36 +35,51 @@ MOST_WAITING = 4096
 it reconnects meanwhile; many machines that were given one certificate by mistake are one source to us. Their bytes
 are bounded elsewhere (``limits.bodies_size``); this bounds how long the last of them would wait for its turn."""
 
+_TIME = itemgetter(0)
 TRUSTING = Spoofing()
 """Every Computer is taken as it stands."""
 
 
-@dataclass(slots=True, weakref_slot=True)
 class _Turns:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    held: int = 0
+    """The batches of one source and subscription: the one whose turn it is, and those that wait."""
+
+    __slots__ = ("held", "lock")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.held = 0
 
 
-@dataclass(frozen=True, slots=True)
 class _Turn:
     """``async with`` it; a generator would cost three times as much. Raises ``Backpressure`` where too many wait."""
 
-    turns: _Turns
+    __slots__ = ("_book", "_key", "_turns")
+
+    def __init__(self, book: dict[tuple[str, str], _Turns], key: tuple[str, str]) -> None:
+        self._book = book
+        self._key = key
+        self._turns = book.get(key) or _Turns()
 
     async def __aenter__(self) -> None:
-        if self.turns.held >= MOST_WAITING:
-            held = self.turns.held
-            raise Backpressure("busy", f"{held} batches of this subscription wait already; Windows sends one")
-        self.turns.held += 1
+        turns = self._turns
+        if turns.held >= MOST_WAITING:
+            raise Backpressure("busy", f"{turns.held} batches of this subscription wait already; Windows sends one")
+        turns.held += 1
+        self._book[self._key] = turns
         try:
-            await self.turns.lock.acquire()
+            await turns.lock.acquire()
         except BaseException:
-            self.turns.held -= 1
+            self._leave()
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        self.turns.lock.release()
-        self.turns.held -= 1
+        self._turns.lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._turns.held -= 1
+        if not self._turns.held:
+            del self._book[self._key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ class Receiver:
         self._store = store
         self._clock = clock
         self._require_health = require_health
-        self._turns: WeakValueDictionary[tuple[str, str], _Turns] = WeakValueDictionary()
+        self._turns: dict[tuple[str, str], _Turns] = {}
 
     async def accept(
         self, batch: Batch, bookmark: str | None, deadline: float, policy: Spoofing = TRUSTING
@@ -101,10 +117,11 @@ class Receiver:
         """
         self._require_health()
         try:
-            async with asyncio.timeout(deadline), self._turn(batch):
-                accepted = await self._make_safe(batch, policy)
-                if bookmark is not None:
-                    await self._save(batch, bookmark)
+            with Deadline(deadline):
+                async with self._turn(batch):
+                    accepted = await self._make_safe(batch, policy)
+                    if bookmark is not None:
+                        await self._save(batch, bookmark)
         except TimeoutError as error:
             raise Backpressure("deadline", f"the batch was not safe within {deadline:.0f} s") from error
         return accepted
@@ -113,18 +130,15 @@ class Receiver:
         """Save the bookmark of a batch that holds no log event (event 111), under the same guard."""
         self._require_health()
         try:
-            async with asyncio.timeout(deadline), self._turn(batch):
-                await self._save(batch, bookmark)
+            with Deadline(deadline):
+                async with self._turn(batch):
+                    await self._save(batch, bookmark)
         except TimeoutError as error:
             raise Backpressure("deadline", f"the bookmark was not safe within {deadline:.0f} s") from error
 
     def _turn(self, batch: Batch) -> _Turn:
         """One batch at a time for a source and subscription: an old one never saves its bookmark last."""
-        key = (batch.caller.key, batch.subscription.id)
-        turns = self._turns.get(key)
-        if turns is None:
-            turns = self._turns[key] = _Turns()
-        return _Turn(turns)
+        return _Turn(self._turns, (batch.caller.key, batch.subscription.id))
 
     async def _make_safe(self, batch: Batch, policy: Spoofing) -> Accepted:
         if not batch.events:
@@ -137,7 +151,7 @@ class Receiver:
         receipt = Receipt()
         self._router.carry(reaped, receipt, held)
         await receipt.settled()
-        return Accepted(len(reaped.ids), max((key[0] for key in reaped.keys), default=0))
+        return Accepted(len(reaped.ids), max(map(_TIME, reaped.keys), default=0))
 
     async def _save(self, batch: Batch, offered: str) -> None:
         source, subscription = batch.caller.key, batch.subscription

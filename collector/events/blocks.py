@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import zstandard
 
 BLOCK_SIZE = 512 * 1024
@@ -25,9 +23,9 @@ class Packer:
     def __init__(self) -> None:
         self._zstd = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
 
-    def pack(self, lines: Sequence[bytes]) -> bytes:
-        """*lines* hold no LF."""
-        return self._zstd.compress(b"\n".join(lines))
+    def pack(self, lines: bytes) -> bytes:
+        """*lines* are joined by LF."""
+        return self._zstd.compress(lines)
 
 
 class Unpacker:

@@ -7,14 +7,15 @@ says about the disk or about damage goes up as SQLite said it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from collector.events.blocks import BLOCK_SIZE, Packer
 from collector.events.days import UNDATED
-from collector.events.entries import Run
+from collector.events.entries import Run, portions
 from collector.events.tables import (
     APPLICATION,
     BLOCK_ROWS,
@@ -37,8 +38,8 @@ _NAMES_KEPT = 50_000
 
 _INT64 = 2**63
 
-_Values = list[int | str]
-"""The values of some rows of ``events``, five for each."""
+_COLUMNS = 5
+"""Of ``events``."""
 
 
 class FileTooNew(Exception):
@@ -95,16 +96,16 @@ class DayFile:
             self._roll_back()
             raise
 
-    def write(self, run: Run, received: int) -> int:
-        """Store *run*, which came at *received* (ns), in one synced transaction; answers how many were new."""
+    def write(self, runs: Sequence[Run], received: int) -> int:
+        """Store *runs*, which came at *received* (ns), in one synced transaction; answers how many were new."""
         if self._old:
             self._script(migration(undated=self.path.stem == UNDATED))
             self._old = False
         added = 0
         self._base.execute("begin immediate")
         try:
-            for start, stop in _chunks(run.documents):
-                added += self._write_block(run, start, stop, received)
+            for portion in portions(runs, BLOCK_SIZE, BLOCK_ROWS):
+                added += self._write_block(portion, received)
         except BaseException:
             self._names.clear()  # some may have been rolled back
             self._kinds.clear()
@@ -117,49 +118,53 @@ class DayFile:
         if self._base.in_transaction:
             self._base.execute("rollback")
 
-    def _write_block(self, run: Run, start: int, stop: int, received: int) -> int:
-        block, names, kinds = self._block + 1, self._names, self._kinds
-        times = run.times[start:stop]
-        rows = [
-            (time, identifier, names[key[1]], kinds[key[2:]], place)
-            for place, (time, identifier, key) in enumerate(
-                zip(times, run.ids[start:stop], run.keys[start:stop], strict=True), block << ROW_BITS
-            )
-        ]
-        added = sum(self._insert(list(chain.from_iterable(rows[at:end])), end - at) for at, end in _pieces(len(rows)))
+    def _write_block(self, run: Run, received: int) -> int:
+        block, count = self._block + 1, len(run)
+        first = block << ROW_BITS
+        values = self._values(run, first)
+        added = sum(
+            self._base.execute(_insertion(stop - start), values[start * _COLUMNS : stop * _COLUMNS]).rowcount
+            for start, stop in _pieces(count)
+        )
         if not added:
             return 0
-        documents, xmls = run.documents[start:stop], run.xmls[start:stop]
-        if added < len(rows):  # the duplicates' bodies stay out; empty lines keep the numbers right
-            kept = self._kept(rows)
-            documents = [line if row[4] in kept else b"" for line, row in zip(documents, rows, strict=True)]
-            xmls = [line if row[4] in kept else b"" for line, row in zip(xmls, rows, strict=True)]
+        documents, xmls = run.documents, run.xmls
+        if added < count:  # the duplicates' bodies stay out; empty lines keep the numbers right
+            kept = self._kept(run, first)
+            documents, xmls = _blanked(documents, kept), _blanked(xmls, kept)
         self._base.execute(
             "insert into blocks values (?, ?, ?, ?, ?, ?)",
-            (block, received, min(times), max(times), self._packer.pack(documents), self._packer.pack(xmls)),
+            (block, received, min(run.times), max(run.times), self._packer.pack(documents), self._packer.pack(xmls)),
         )
         self._block = block
         return added
 
-    def _insert(self, values: _Values, rows: int) -> int:
-        marks = ",".join(["(?,?,?,?,?)"] * rows)
-        return self._base.execute(
-            f"insert or ignore into events values {marks}",  # noqa: S608 - only marks
-            values,
-        ).rowcount
+    def _values(self, run: Run, first: int) -> list[Any]:
+        """The columns of ``events`` for each row of *run*, one row after the other."""
+        names, kinds, keys = self._names, self._kinds, run.keys
+        values: list[Any] = [None] * (len(run) * _COLUMNS)
+        values[0::_COLUMNS] = run.times
+        values[1::_COLUMNS] = run.ids
+        values[2::_COLUMNS] = [names[key[1]] for key in keys]
+        values[3::_COLUMNS] = [kinds[key[2:]] for key in keys]
+        values[4::_COLUMNS] = range(first, first + len(run))
+        return values
 
-    def _kept(self, rows: Sequence[tuple[int, str, int, int, int]]) -> set[int]:
-        """The places of those *rows* that the table took."""
+    def _kept(self, run: Run, first: int) -> set[int]:
+        """The rows of *run* that the table took; the first of them has the place *first*."""
         kept: set[int] = set()
-        first, last = rows[0][4], rows[-1][4]
-        for start, stop in _pieces(len(rows)):
+        for start, stop in _pieces(len(run)):
             marks = ",".join(["(?,?)"] * (stop - start))
             found = self._base.execute(
                 f"with wanted(time, id) as (values {marks}) select place from wanted "  # noqa: S608 - only marks
                 "join events using (time, id) where place between ? and ?",
-                [*chain.from_iterable(row[:2] for row in rows[start:stop]), first, last],
+                [
+                    *chain.from_iterable(zip(run.times[start:stop], run.ids[start:stop], strict=True)),
+                    first,
+                    first + len(run) - 1,
+                ],
             )
-            kept.update(place for (place,) in found)
+            kept.update(place - first for (place,) in found)
         return kept
 
     def _learn_name(self, text: str) -> int:
@@ -218,16 +223,15 @@ def _storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _chunks(documents: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """From where to where each block reaches."""
-    start = size = 0
-    for stop, length in enumerate(map(len, documents), 1):
-        size += length
-        if size >= BLOCK_SIZE or stop - start >= BLOCK_ROWS:
-            yield start, stop
-            start, size = stop, 0
-    if start < len(documents):
-        yield start, len(documents)
+def _blanked(lines: bytes, kept: Container[int]) -> bytes:
+    """*lines* with nothing in those that are not *kept*."""
+    return b"\n".join([line if row in kept else b"" for row, line in enumerate(lines.split(b"\n"))])
+
+
+@cache
+def _insertion(rows: int) -> str:
+    marks = ",".join([f"({','.join('?' * _COLUMNS)})"] * rows)
+    return f"insert or ignore into events values {marks}"  # noqa: S608 - only marks
 
 
 def _pieces(rows: int) -> Iterator[tuple[int, int]]:

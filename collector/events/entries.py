@@ -7,10 +7,9 @@ taken as well, which is what spools of earlier versions hold.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import chain
 
 import orjson
 
@@ -31,24 +30,30 @@ class Unstorable:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Events on their way into a file, in columns of one length.
+    """Events on their way into a file: columns of one length, and their bodies.
 
-    *times* is what the store sorts by (ns), *documents* are lines of JSON, *xmls* JSON strings; neither holds a LF.
+    *times* is what the store sorts by (ns). *documents* are lines of JSON and *xmls* JSON strings, one for each
+    event, joined by LF; neither holds another.
     """
 
     times: Sequence[int]
     ids: Sequence[str]
     keys: Sequence[Key]
-    documents: Sequence[bytes]
-    xmls: Sequence[bytes]
+    documents: bytes
+    xmls: bytes
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pick(self, rows: Sequence[int]) -> Run:
-        """The same columns with only *rows*."""
-        columns = (self.times, self.ids, self.keys, self.documents, self.xmls)
-        return Run(*([column[row] for row in rows] for column in columns))  # type: ignore[arg-type]
+    def parted(self, groups: Iterable[Sequence[int]]) -> Iterator[Run]:
+        """For each of *groups*, which are rows, the same columns with only these. The bodies are cut once for all."""
+        columns = (self.times, self.ids, self.keys)
+        bodies = (self.documents.split(b"\n"), self.xmls.split(b"\n"))
+        for rows in groups:
+            yield Run(
+                *([column[row] for row in rows] for column in columns),  # type: ignore[arg-type]
+                *(b"\n".join([lines[row] for row in rows]) for lines in bodies),
+            )
 
     @staticmethod
     def joined(runs: Sequence[Run]) -> Run:
@@ -59,9 +64,44 @@ class Run:
             [time for run in runs for time in run.times],
             [identifier for run in runs for identifier in run.ids],
             [key for run in runs for key in run.keys],
-            [document for run in runs for document in run.documents],
-            [xml for run in runs for xml in run.xmls],
+            b"\n".join([run.documents for run in runs]),
+            b"\n".join([run.xmls for run in runs]),
         )
+
+
+def portions(runs: Iterable[Run], size: int, rows: int) -> Iterator[Run]:
+    """*runs* joined to as few as will do, none with more than *rows* or with more than *size* bytes of documents.
+
+    A document that is larger than *size* is alone.
+    """
+    waiting: list[Run] = []
+    count = weight = 0
+    for run in chain.from_iterable(_parted(run, size, rows) for run in runs):
+        if waiting and (count + len(run) > rows or weight + len(run.documents) > size):
+            yield Run.joined(waiting)
+            waiting, count, weight = [], 0, 0
+        waiting.append(run)
+        count, weight = count + len(run), weight + len(run.documents) + 1
+    if waiting:
+        yield Run.joined(waiting)
+
+
+def _parted(run: Run, size: int, rows: int) -> Iterator[Run]:
+    """*run*, nearly always as it is."""
+    if len(run) <= rows and len(run.documents) <= size:
+        yield run
+    else:
+        yield from run.parted(_stretches(run, size, rows))
+
+
+def _stretches(run: Run, size: int, rows: int) -> Iterator[range]:
+    start = weight = 0
+    for row, length in enumerate(map(len, run.documents.split(b"\n"))):
+        if row > start and (row - start == rows or weight + length > size):
+            yield range(start, row)
+            start, weight = row, 0
+        weight += length + 1
+    yield range(start, len(run))
 
 
 def entries(records: Records, received: int) -> tuple[Run, Sequence[Unstorable]]:
@@ -80,20 +120,22 @@ def _times(keys: Sequence[Key], received: int) -> list[int]:
     return [stored_time(time, received) for time in times]
 
 
-def _cut(records: Records) -> tuple[list[bytes], list[bytes]] | None:
-    """Documents and XMLs; None when a record is not spelled as our format spells it."""
-    parts = records.block.replace(b"\t", b"\n").split(b"\n")
-    documents, xmls = parts[:-1:2], parts[1::2]
-    if len(documents) != len(xmls) or len(documents) != len(records.ends) or parts[-1]:
-        return None
-    # A record with two separators beside one with none would shift every line after it.
-    lengths = [len(document) + len(xml) + 2 for document, xml in zip(documents, xmls, strict=True)]
-    if array("Q", accumulate(lengths)) != records.ends:
-        return None
-    if not all(documents) or not all(xmls):
-        return None
-    braced = {document[0] for document in documents} <= {_BRACE} and {xml[0] for xml in xmls} <= {_QUOTE}
-    return (documents, xmls) if braced else None
+def _cut(records: Records) -> tuple[bytes, bytes] | None:
+    """Documents and XMLs, each joined by LF; None when a record is not spelled as our format spells it."""
+    block = records.block
+    whole, find = memoryview(block), block.find
+    documents, xmls = [], []
+    start = 0
+    for end in records.ends:
+        tab = find(b"\t", start, end)
+        if tab < 0 or find(b"\n", start, end) != end - 1 or find(b"\t", tab + 1, end) >= 0:
+            return None  # a separator is missing, or there is another one
+        if block[start] != _BRACE or block[tab + 1] != _QUOTE:
+            return None
+        documents.append(whole[start:tab])  # no copy: they are copied once, when they are joined
+        xmls.append(whole[tab + 1 : end - 1])
+        start = end
+    return (b"\n".join(documents), b"\n".join(xmls)) if start == len(block) else None
 
 
 def _one_by_one(records: Records, received: int) -> tuple[Run, Sequence[Unstorable]]:
@@ -110,7 +152,7 @@ def _one_by_one(records: Records, received: int) -> tuple[Run, Sequence[Unstorab
             xmls.append(xml)
     keys = [records.keys[row] for row in rows]
     ids = [records.ids[row] for row in rows]
-    return Run(_times(keys, received), ids, keys, documents, xmls), unstorable
+    return Run(_times(keys, received), ids, keys, b"\n".join(documents), b"\n".join(xmls)), unstorable
 
 
 def _parsed(record: bytes) -> tuple[bytes, bytes]:

@@ -96,8 +96,26 @@ def parse_query(
     return query
 
 
-def glob(patterns: Iterable[str]) -> re.Pattern[str]:
-    """One expression that fully matches what any of *patterns* does, without regard to case."""
+class Glob:
+    """Globs of which any may match a whole text, without regard to case: STRASSE is also straße, as ? is its ß."""
+
+    __slots__ = ("_ascii", "_folded", "_written")
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        written = tuple(patterns)
+        self._ascii = all(map(str.isascii, written))
+        self._written = _expression(written)
+        self._folded = _expression([pattern.casefold() for pattern in written])
+
+    def match(self, text: str) -> bool:
+        if self._written.match(text) is not None:
+            return True
+        if self._ascii and text.isascii():  # then folding changes nothing more
+            return False
+        return self._folded.match(text.casefold()) is not None
+
+
+def _expression(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns), re.IGNORECASE)
 
 

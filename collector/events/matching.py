@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from collector.events.filters import SearchQuery, glob
+from collector.events.filters import Glob, SearchQuery
+from collector.events.folding import Folding
 
 USER_FIELDS = (
     "winlog.user.identifier", "winlog.user.name", "user.id", "user.name", "user.target.name", "user.target.id",
@@ -54,17 +55,17 @@ class DocumentFilter:
 
     def __init__(self, query: SearchQuery) -> None:
         self._words = [word.casefold() for word in query.text]
-        self._fields = [(name.split("."), glob([value])) for name, value in query.field]
-        self._users = glob(query.user) if query.user else None
+        self._fields = [(name.split("."), Glob([value])) for name, value in query.field]
+        self._users = Glob(query.user) if query.user else None
         # Every alternative of a single glob must hold its literal runs; of several users any may match: no certainty.
-        certain = [*query.text, *(value for _, value in query.field), *(query.user if len(query.user) == 1 else ())]
-        literal = [_GLOB_SET.sub(" ", text) for text in certain if text not in query.text]
-        runs = {run.lower().encode() for text in literal for run in _CERTAIN.findall(text)}
-        for word in query.text:
-            runs.update(run.lower().encode() for run in (_PLAIN if _PLAIN.fullmatch(word) else _CERTAIN).findall(word))
-        self._runs = sorted(runs, key=len)[::-1]
+        globs = [*(value for _, value in query.field), *(query.user if len(query.user) == 1 else ())]
+        runs = {run.lower() for text in globs for run in _CERTAIN.findall(_GLOB_SET.sub(" ", text))}
+        for word in self._words:
+            runs.update([word] if _PLAIN.fullmatch(word) else _CERTAIN.findall(word))
+        self._folded = Folding(runs, loose=bool(globs))
+        self._runs = sorted((run.encode() for run in runs), key=len)[::-1]
         # What the bytes alone can confirm: only words are asked for, and all of them are plain.
-        plain = not self._fields and not self._users and all(map(_PLAIN.fullmatch, query.text))
+        plain = not self._fields and not self._users and all(map(_PLAIN.fullmatch, self._words))
         self._plain = plain and not any(word in "null" for word in self._words)
 
     @property
@@ -79,7 +80,7 @@ class DocumentFilter:
         """
         if not self._runs:
             return bytes([MAYBE]) * (block.count(b"\n") + 1)
-        lowered = block.lower()
+        lowered = self._folded(block)
         if not all(run in lowered for run in self._runs):
             return b""
         ends = list(accumulate(len(line) + 1 for line in lowered.split(b"\n")))
@@ -99,8 +100,11 @@ class DocumentFilter:
         return YES if self._plain and all(_in_value(lowered, start, end, run) for run in self._runs) else MAYBE
 
     def matches(self, document: bytes) -> bool:
+        """Whether *document* (JSON) is asked for; an empty line stands for one that is not there."""
+        if not document:
+            return False
         if self._runs:
-            lowered = document.lower()
+            lowered = self._folded(document)
             if not all(run in lowered for run in self._runs):
                 return False
         values = orjson.loads(document)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from collector.errors import CollectorError
 from collector.events.blocks import BlockDamaged, Unpacker
-from collector.events.filters import Range, SearchQuery, glob
+from collector.events.filters import Glob, Range, SearchQuery
 from collector.events.tables import APPLICATION, ROW_BITS, VERSION
 
 _PAGE = 2048
@@ -32,6 +32,10 @@ class Row(NamedTuple):
     id: str
     file: str
     place: int
+
+
+Line = tuple[int, str, int]
+"""A row of a file that is known: time, id and place. Most of those that a search for words reads become no ``Row``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class FileReader:
 
     def pages(
         self, query: SearchQuery, *, newest_first: bool, blocks: tuple[int, int] | None = None
-    ) -> Iterator[list[Row]]:
+    ) -> Iterator[list[Line]]:
         """The rows whose columns match, in order and in pages; *blocks* (first, last) narrows to certain arrivals."""
         if self._fresh:
             return
@@ -98,14 +102,13 @@ class FileReader:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def _page(self, where: str, order: str, last: tuple[int | str, ...]) -> list[Row]:
+    def _page(self, where: str, order: str, last: tuple[int | str, ...]) -> list[Line]:
         """The next rows; *where* and *order* are SQL without a word of anybody's."""
         found = self._base.execute(
             f"select time, id, {self._sql.place} from events where {where} order by {order} limit {_PAGE}",  # noqa: S608
             last,
         )
-        name = self.name
-        return [Row(time, identifier, name, at) for time, identifier, at in found.fetchall()]
+        return found.fetchall()
 
     def _moved(self) -> bool:
         """Whether a writer has brought the file to today's format meanwhile: places stay, so the next page goes on."""
@@ -176,7 +179,7 @@ class FileReader:
         return found
 
     def _named(self, patterns: tuple[str, ...]) -> list[str]:
-        wanted = glob(patterns)
+        wanted = Glob(patterns)
         return [str(number) for number, name in self._base.execute("select id, name from names") if wanted.match(name)]
 
     def _unreadable(self, reason: object) -> FileUnreadable:

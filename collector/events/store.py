@@ -89,7 +89,7 @@ class EventStore:
         rows: dict[str, list[int]] = {}
         for row, time in enumerate(times):
             rows.setdefault(file_name(time, received, self._names), []).append(row)
-        return {name: run.pick(mine) for name, mine in rows.items()}
+        return dict(zip(rows, run.parted(rows.values()), strict=True))
 
     async def retain(self, now: datetime, age: float, size: int) -> list[str]:
         """Drop files older than *age* (seconds), then the oldest until *size* bytes suffice; answers their names."""
@@ -120,19 +120,19 @@ class EventStore:
         for name, sharers in together.items():
             result: int | CollectorError
             try:
-                merged = Run.joined([write.files[name] for write in sharers])
-                result = self._write_file(name, merged, sharers[-1].received)
+                runs = [write.files[name] for write in sharers]
+                result = self._write_file(name, runs, sharers[-1].received)
             except StoreUnavailable as error:
                 result = error
             for number, write in enumerate(sharers):  # counted once, for the first of them
                 outcome[name, id(write)] = result if number == 0 or isinstance(result, CollectorError) else 0
         return outcome
 
-    def _write_file(self, name: str, run: Run, received: int) -> int:
+    def _write_file(self, name: str, runs: Sequence[Run], received: int) -> int:
         path = self._folder / f"{name}{SUFFIX}"
         for attempt in ("as it is", "anew"):
             try:
-                return self._file(name, path).write(run, received)
+                return self._file(name, path).write(runs, received)
             except (sqlite3.Error, OSError, FileForeign, FileTooNew) as error:
                 self._let_go(name)
                 if attempt == "as it is" and _damaged(error):

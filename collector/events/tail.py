@@ -13,7 +13,7 @@ from pathlib import Path
 from collector.events.days import SUFFIX, spans
 from collector.events.filters import SearchQuery
 from collector.events.matching import DocumentFilter
-from collector.events.rows import FileReader, FileUnreadable, Row
+from collector.events.rows import FileReader, FileUnreadable, Line
 from collector.events.search import Found, Library, Report, search
 
 _BLOCKS_AT_ONCE = 64
@@ -68,12 +68,12 @@ class Tail:
         newest = reader.newest_block()
         while seen < newest:
             upto = min(seen + _BLOCKS_AT_ONCE, newest)
-            rows = library.keep(self._arrivals(reader, seen + 1, upto), self._asked)
+            rows = library.keep(reader.name, self._arrivals(reader, seen + 1, upto), self._asked)
             yield from library.fetch(rows, xml=self._xml)
             seen = upto
             self._seen[reader.name] = (inode, seen)
 
-    def _arrivals(self, reader: FileReader, first: int, last: int) -> Iterator[list[Row]]:
+    def _arrivals(self, reader: FileReader, first: int, last: int) -> Iterator[list[Line]]:
         times = reader.times_of(first, last)
         if times is None:
             return iter(())

@@ -2,7 +2,8 @@
 
 ``request.read()`` would keep the body alive on the idle connection until its next request
 (dependencies.md 3.2), and its size limit does not count what we count. So the body is read
-here, and let go.
+here, and let go. Each piece is judged when it comes, by the connection; the request itself is
+woken only once, when the body is whole or will not be.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from collector.errors import SourceError
+from collector.errors import Backpressure, SourceError
 from collector.listener.budget import Account
+from collector.listener.connection import Connection
 
 TOO_LARGE = 413
 
@@ -55,15 +57,74 @@ async def _read(request: web.BaseRequest, limit: int, seconds: float, keep: Call
     if request.headers.get("Expect", "").lower() == "100-continue":
         # aiohttp's low-level server leaves this to us (RFC 9110 10.1.1)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    size = 0
+    intake = _Intake(request, limit, keep)
     try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limit:
-                    raise BodyError(f"the body has more than {limit} bytes", status=TOO_LARGE)
-                keep(chunk)
-    except TimeoutError as error:
-        raise BodyError(f"the body did not arrive within {seconds:.0f} s", status=408) from error
+        intake.take()
+        if not request.content.at_eof():
+            await intake.rest(seconds)
     except web.RequestPayloadError as error:
         raise BodyError("the body ended before it was complete") from error
+
+
+class _Intake:
+    """A body on its way in, of which *keep* gets each piece."""
+
+    def __init__(self, request: web.BaseRequest, limit: int, keep: Callable[[bytes], None]) -> None:
+        self._request = request
+        self._content = request.content
+        self._limit = limit
+        self._keep = keep
+        self._size = 0
+        self._taking = False
+        self._ended: asyncio.Future[None] | None = None
+
+    def take(self) -> None:
+        """Take what has come. Raises what is wrong with it, or what ended the body before its time."""
+        self._taking = True
+        try:
+            while chunk := self._content.read_nowait():
+                self._size += len(chunk)
+                if self._size > self._limit:
+                    raise BodyError(f"the body has more than {self._limit} bytes", status=TOO_LARGE)
+                self._keep(chunk)
+                if self._content.at_eof():
+                    break
+        finally:
+            self._taking = False
+
+    async def rest(self, seconds: float) -> None:
+        """Return when the body is whole; the connection says when something came."""
+        connection = self._request.protocol
+        assert isinstance(connection, Connection)
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        deadline = loop.call_later(
+            seconds, self._end, BodyError(f"the body did not arrive within {seconds:.0f} s", status=408)
+        )
+        connection.intake = self._look
+        try:
+            await self._ended
+        finally:
+            connection.intake = None
+            deadline.cancel()
+
+    def _look(self) -> None:
+        """Something came, or nothing more will."""
+        if self._taking:  # to take something may let more come in, which the round under way takes as well
+            return
+        error = self._content.exception()
+        if error is None:
+            try:
+                self.take()
+            except (BodyError, Backpressure) as refusal:
+                error = refusal
+        if error is not None or self._content.at_eof():
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended is None or self._ended.done():
+            return
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)

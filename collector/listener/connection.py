@@ -7,6 +7,7 @@ one (dependencies.md 2.1); ``tests/listener`` pins them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +21,8 @@ from collector.listener.turnstile import Seat, Turnstile
 class Connection(RequestHandler):
     """aiohttp's handler of one connection. *seat* is its place, when it already has one.
 
-    *visitor* is the door's: who it turned out to be. It lives and dies with the connection.
+    *visitor* is the door's: who it turned out to be. It lives and dies with the connection. *intake* is called
+    whenever there may be news of the body that is under way.
     """
 
     def __init__(self, server: Server, seat: Seat | None, **options: Any) -> None:
@@ -28,6 +30,7 @@ class Connection(RequestHandler):
         self._server = server
         self._seat = seat
         self.visitor: Visitor | None = None
+        self.intake: Callable[[], None] | None = None
         self._header_deadline: asyncio.TimerHandle | None = None
         self._serving = False
 
@@ -40,15 +43,22 @@ class Connection(RequestHandler):
         if self._seat is None:
             self._seat = self._server.turnstile.enter(self._server.name, peer_address(transport))
         super().connection_made(transport)
-        if self._seat is None:
+        if self._seat is None or self._server.leaving:  # a TLS handshake that ends now would be waited for
             abort(transport)
         else:  # a connection that never says anything: scanners, health checks
             self._expect_header()
 
     def data_received(self, data: bytes) -> None:
-        if self._header_deadline is None and not self._serving:
-            self._expect_header()  # the first bytes of a further request: the rest must follow as soon
         super().data_received(data)
+        if self.intake is not None:
+            self.intake()
+        elif self._header_deadline is None and not self._serving and not self._messages:
+            self._expect_header()  # the first bytes of a further request: the rest must follow as soon
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp resumes with each piece of a body that is read, and most connections were never paused."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def begin(self) -> None:
         """A complete request header is here, and being served."""
@@ -68,6 +78,7 @@ class Connection(RequestHandler):
         request = self._current_request
         if request is not None and not request.content.is_eof():
             request.content.set_exception(error)
+            self._look()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.begin()
@@ -75,6 +86,11 @@ class Connection(RequestHandler):
             self._seat.leave()
         self.visitor = None  # its session key goes now, not with the next collection of garbage
         super().connection_lost(exc)
+        self._look()
+
+    def _look(self) -> None:
+        if self.intake is not None:
+            self.intake()
 
     def _expect_header(self) -> None:
         seconds = self._server.turnstile.limits.header_time
@@ -92,6 +108,8 @@ class Server(web.Server):
         super().__init__(handler, **options)
         self.name = name
         self.turnstile = turnstile
+        self.leaving = False
+        """Nobody is served any more who is not being served already."""
         self._options = options
 
     def __call__(self) -> RequestHandler:

@@ -8,8 +8,9 @@ else, and it never logs a body.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import assert_never
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -24,12 +25,24 @@ from collector.config.settings import Limits, ListenerSettings
 from collector.delivery.exchange import Arrival, Exchange
 from collector.errors import Backpressure, SourceError
 from collector.listener.addresses import plain_address
+from collector.listener.answers import Ready, takes_ready
 from collector.listener.body import TOO_LARGE, BodyError, body_of, drop_body
 from collector.listener.budget import Account, Budget
 from collector.listener.connection import Connection
 from collector.listener.serving import binding_of
 from collector.model import Caller
-from collector.wsman.messages import Delivery, Enumerate, Fault, Identify, Message, NoContent, Reply
+from collector.wsman import acks
+from collector.wsman.messages import (
+    Ack,
+    Delivery,
+    Enumerate,
+    Fault,
+    Identify,
+    Message,
+    NoContent,
+    Reply,
+    ResourceRequest,
+)
 from collector.wsman.payload import Payload, PayloadError, close_payload, open_payload
 from collector.wsman.reader import EnvelopeError, read_envelope
 from collector.wsman.sealing import SealError
@@ -131,7 +144,8 @@ class Door:
         if request.method != "POST":
             return _refuse_method(visitor)
         # two of them are one that nobody can read (RFC 9110 5.3): whoever is in front of us may have read the other
-        verdict = self._gate.admit(visitor, ", ".join(request.headers.getall("Authorization", ())))
+        shown = request.headers.getall("Authorization", ())
+        verdict = self._gate.admit(visitor, ", ".join(shown) if shown else "")
         match verdict:
             case Admitted() | Claimed():
                 return await self._converse(talk, verdict)
@@ -184,12 +198,18 @@ class Door:
             visitor.seal,
             clear=visitor.seal is None or (visitor.secure and visitor.clear),
         )
-        talk.account.take(len(payload.text))  # the events are held as text until they are safe
-        talk.payload = replace(payload, text="")  # how to spell the reply; the text itself may go
-        message = read_envelope(payload.text, depth=self._limits.xml_depth, most=self._limits.events_per_batch)
-        if isinstance(message, Delivery) and len(message.pieces) > self._limits.events_per_batch:
+        talk.account.take(payload.weight)  # the events are held as text until they are safe
+        # how to spell the reply; the text itself may go
+        talk.payload = Payload("", payload.charset, payload.bom, payload.compressed, payload.style)
+        message = read_envelope(payload.content, depth=self._limits.xml_depth, most=self._limits.events_per_batch)
+        if isinstance(message, Delivery):
             most = self._limits.events_per_batch
-            raise BodyError(f"the batch has {len(message.pieces)} events; at most {most} are taken", status=TOO_LARGE)
+            if len(message.pieces) > most:
+                raise BodyError(
+                    f"the batch has {len(message.pieces)} events; at most {most} are taken", status=TOO_LARGE
+                )
+            if isinstance(message.pieces, list):  # texts of their own: one letter makes each four times as large
+                talk.account.take(max(sum(map(sys.getsizeof, message.pieces)) - payload.weight, 0))
         if not isinstance(message, Identify):
             talk.relates_to = message.header.message_id
         return message
@@ -200,10 +220,14 @@ class Door:
             return self._turn_away()
         return self._respond(self._exchange.identify_anonymously(), talk)
 
-    def _respond(self, reply: Reply, talk: _Conversation) -> web.Response:
+    def _respond(self, reply: Reply, talk: _Conversation) -> web.StreamResponse:
         if isinstance(reply, NoContent):
             return web.Response(status=NO_CONTENT, headers=talk.headers)
         assert talk.payload is not None, "a reply is spelled like its request, so there was one"
+        if isinstance(reply, Ack) and talk.payload.style is None and not talk.headers and takes_ready(talk.request):
+            ack = acks.ack(talk.payload.charset, self._new_id(), talk.relates_to)
+            if ack is not None:
+                return Ready(talk.request, *ack)
         text = write_envelope(reply, message_id=self._new_id(), relates_to=talk.relates_to)
         try:
             content_type, body = close_payload(text, talk.payload, talk.visitor.seal)
@@ -219,14 +243,14 @@ class Door:
         response.force_close()  # aiohttp would take a body still under way for the next request
         return response
 
-    def _refuse_envelope(self, error: EnvelopeError, talk: _Conversation) -> web.Response:
+    def _refuse_envelope(self, error: EnvelopeError, talk: _Conversation) -> web.StreamResponse:
         telemetry.request_refused("envelope", talk.visitor.address, str(error), source=talk.source)
         if error.fault is None or talk.payload is None:
             return web.Response(status=error.status)
         talk.relates_to = error.relates_to
         return self._respond(error.fault, talk)
 
-    def _own_fault(self, error: Exception, talk: _Conversation) -> web.Response:
+    def _own_fault(self, error: Exception, talk: _Conversation) -> web.StreamResponse:
         incident = self._new_id()
         telemetry.incident(incident, talk.visitor.address, error)
         if talk.payload is None:
@@ -236,6 +260,8 @@ class Door:
 
     def _arrival(self, talk: _Conversation, message: Message, caller: Caller) -> Arrival:
         """What an offer needs; nobody else is told where we are, and most messages bring events."""
+        if isinstance(message, ResourceRequest):
+            return Arrival("", None, (), self._settings)
         if not isinstance(message, Enumerate | Identify):
             return _ANYWHERE
         secure = talk.visitor.secure
@@ -255,9 +281,9 @@ class Door:
 
     def _visitor_of(self, request: web.BaseRequest) -> Visitor:
         """The state of this connection, which goes when the connection goes (dependencies.md 3.3)."""
-        connection, transport = request.protocol, request.transport
+        connection = request.protocol
         assert isinstance(connection, Connection)
-        if transport is None:
+        if connection.transport is None:
             raise ConnectionResetError("the source has hung up")
         if connection.visitor is None:
             ssl_object = request.get_extra_info("ssl_object")

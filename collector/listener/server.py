@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -15,11 +14,12 @@ from collector.auth.gate import Gate
 from collector.config.settings import Limits, ListenerSettings
 from collector.errors import Backpressure, OperatorError
 from collector.listener.addresses import Networks
+from collector.listener.answers import SERVER, Ready
 from collector.listener.connection import Connection, Server
 from collector.listener.door import UNAUTHORIZED, Door
 from collector.listener.handshake import Handshake
 from collector.listener.preface import Preface
-from collector.listener.serving import tls_context
+from collector.listener.serving import ServingContext, tls_context
 from collector.listener.turnstile import Seat, Turnstile
 
 BACKLOG = 1024
@@ -46,9 +46,14 @@ class Listener:
         self._proxies = Networks(settings.proxy_protocol)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
-        self._context: ssl.SSLContext | None = None
+        self._context: ServingContext | None = None
         self._closing = False
         self.addresses: list[tuple[str, int]] = []
+
+    @property
+    def thumbprint(self) -> str:
+        """SHA-1 of the certificate that new connections are shown, ``""`` without TLS."""
+        return self._context.thumbprint if self._context is not None else ""
 
     async def start(self) -> None:
         """Listen. Raises ``OperatorError`` for a taken port or an unusable certificate."""
@@ -69,11 +74,11 @@ class Listener:
         for address in self._settings.addresses:
             await self._listen(address)
 
-    def fresh_context(self) -> ssl.SSLContext | None:
+    def fresh_context(self) -> ServingContext | None:
         """The TLS context that the settings' files make just now; None for plain HTTP. Raises ``OperatorError``."""
         return tls_context(self._name, self._settings) if self._settings.transport == "https" else None
 
-    def renew(self, context: ssl.SSLContext | None, gate: Gate) -> None:
+    def renew(self, context: ServingContext | None, gate: Gate) -> None:
         """New connections get *context*; *gate* looks at everybody again with their next request."""
         self._context = context
         self._door.renew(gate)
@@ -87,6 +92,7 @@ class Listener:
         for server in self._servers:
             server.close()
         if self._http is not None:
+            self._http.leaving = True
             self._http.pre_shutdown()
             for connection in self._http.connections:
                 _refuse_to_read(connection)
@@ -94,6 +100,8 @@ class Listener:
     async def drained(self, seconds: float) -> None:
         """Wait until the requests under way are answered, at most *seconds*, then hang up."""
         if self._http is not None:
+            await asyncio.sleep(0)  # a connection that was made just before ``close`` waits for its first word from now
+            self._http.pre_shutdown()
             try:
                 async with asyncio.timeout(seconds):
                     await self._http.shutdown(seconds)
@@ -112,7 +120,8 @@ class Listener:
             known = response.status != UNAUTHORIZED
         finally:
             connection.end(known=known)
-        response.headers["Server"] = "wef-collector"  # aiohttp would tell strangers its version and Python's
+        if not isinstance(response, Ready):
+            response.headers["Server"] = SERVER
         return response
 
     async def _listen(self, address: str) -> None:
@@ -145,7 +154,7 @@ class Listener:
         seconds, make = self._limits.handshake_time, self._http.connection
         return Handshake(self._name, self._current_context, self._turnstile, seconds, make, seat)
 
-    def _current_context(self) -> ssl.SSLContext:
+    def _current_context(self) -> ServingContext:
         assert self._context is not None
         return self._context
 

@@ -10,19 +10,19 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from collector.auth.binding import endpoint_binding
 from collector.config.settings import ListenerSettings
 from collector.errors import OperatorError
 from collector.listener.frugal import be_frugal
 
 
 class ServingContext(ssl.SSLContext):
-    """A server's context. *binding* is what a proof inside its connections has to be bound to (RFC 5929)."""
+    """A server's context. *binding* is what a proof inside its connections has to be bound to (RFC 5929).
+
+    *thumbprint* is what Windows calls its certificate by.
+    """
 
     binding: bytes | None = None
+    thumbprint: str = ""
 
 
 def binding_of(connection: ssl.SSLObject | None) -> bytes | None:
@@ -44,7 +44,7 @@ def tls_context(name: str, settings: ListenerSettings) -> ServingContext:
     context.set_alpn_protocols(["http/1.1"])  # WinRM never speaks h2
     try:
         context.load_cert_chain(settings.certificate, settings.key)
-        context.binding = endpoint_binding(_served(settings.certificate))
+        context.binding, context.thumbprint = _marks(settings.certificate)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise OperatorError(
             f"listener {name}: certificate {settings.certificate} with key {settings.key} cannot be used: {error}."
@@ -57,9 +57,17 @@ def tls_context(name: str, settings: ListenerSettings) -> ServingContext:
     return context
 
 
-def _served(path: Path) -> bytes:
-    """The first certificate of a PEM file, which is the server's own, in DER. Raises ``ValueError``."""
-    return x509.load_pem_x509_certificates(path.read_bytes())[0].public_bytes(Encoding.DER)
+def _marks(path: Path) -> tuple[bytes, str]:
+    """Channel binding and thumbprint of a PEM file's first certificate, the server's own. Raises ``ValueError``."""
+    # 9 MB that plain http does without
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from collector.auth.binding import endpoint_binding
+    from collector.auth.certificate import thumbprint
+
+    served = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    return endpoint_binding(served.public_bytes(Encoding.DER)), thumbprint(served)
 
 
 def _trust(context: ssl.SSLContext, name: str, authorities: Sequence[Path]) -> None:

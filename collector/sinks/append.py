@@ -24,6 +24,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+_TOGETHER = 512
+"""Parts of one call, because each gives up the GIL, which a busy event loop is slow to give back. Linux takes 1024."""
+
+
 class Content(Protocol):
     """How records lie in a file."""
 
@@ -44,15 +48,22 @@ class AppendFile:
     """
 
     def __init__(
-        self, path: Path, whole: Callable[[int, int], int], *, sync: Callable[[Path], None] = sync_folder
+        self,
+        path: Path,
+        whole: Callable[[int, int], int],
+        *,
+        sync: Callable[[Path], None] = sync_folder,
+        write: Callable[[int, Sequence[bytes | memoryview], int], int] = os.pwritev,
     ) -> None:
         self.path = path
+        self._write = write
         fresh = _make_folder(path.parent)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             facts = os.fstat(self._descriptor)
             self.regular = stat.S_ISREG(facts.st_mode)
             """Not a device such as /dev/null, which can be neither synced nor rotated."""
+            self._identity = facts.st_dev, facts.st_ino
             self.written = facts.st_mtime if facts.st_size else None
             """When an existing file was last written (seconds since 1970); None: it was empty."""
             self.size = self._mended(facts.st_size, whole)
@@ -66,14 +77,17 @@ class AppendFile:
     def append(self, parts: Sequence[bytes]) -> None:
         """Add *parts*, all of them or, raising, none. They are safe after ``sync``."""
         try:
-            for part in parts:
-                view = memoryview(part)
-                while view:
-                    count = os.pwrite(self._descriptor, view, self.size)
-                    view, self.size = view[count:], self.size + count
+            for start in range(0, len(parts), _TOGETHER):
+                self._put(parts[start : start + _TOGETHER])
         except OSError:
             self._take_back()
             raise
+
+    def _put(self, parts: Sequence[bytes | memoryview]) -> None:
+        while parts:
+            count = self._write(self._descriptor, parts, self.size)
+            self.size += count
+            parts = _beyond(parts, count)
 
     def sync(self) -> None:
         """Return when everything appended is on the disk. Raising, it has taken all of it back.
@@ -90,6 +104,14 @@ class AppendFile:
             self._take_back()
             raise
         self._synced = self.size
+
+    def still_there(self) -> bool:
+        """Whether the path still leads to the open file; logrotate and people move files away."""
+        try:
+            facts = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return (facts.st_dev, facts.st_ino) == self._identity
 
     def facts(self) -> os.stat_result:
         return os.fstat(self._descriptor)
@@ -110,6 +132,16 @@ class AppendFile:
             os.fsync(self._descriptor)
             telemetry.torn_record_cut(str(self.path), size - end)
         return end
+
+
+def _beyond(parts: Sequence[bytes | memoryview], count: int) -> list[bytes | memoryview]:
+    """What follows the first *count* bytes; nearly always nothing."""
+    rest: list[bytes | memoryview] = []
+    for part in parts:
+        if count < len(part):
+            rest.append(memoryview(part)[count:])
+        count = max(count - len(part), 0)
+    return rest
 
 
 def rotate(path: Path, stamp: str) -> Path:

@@ -6,7 +6,6 @@ once); lines are always whole.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class FileSink:
 
     def _file(self, path: str, now: datetime) -> AppendFile:
         file = self._open.get(path)
-        if file is None or not _still_there(file):
+        if file is None or not file.still_there():
             file = self._opened(path)
         if file.size and file.regular and self._due(path, file, now):
             self._let_go(path)
@@ -194,11 +193,3 @@ class FileSink:
             if facts.st_size == file.size:  # else even taking back went wrong, and the next opening has to look
                 self._content.closed(facts)
             file.close()
-
-
-def _still_there(file: AppendFile) -> bool:
-    """Whether the path still leads to the open file; logrotate and people move files away."""
-    try:
-        return os.path.samestat(file.path.stat(), file.facts())
-    except FileNotFoundError:
-        return False

@@ -54,8 +54,9 @@ class PathTemplate:
 
     def path(self, *, subscription: str, source: str, received: datetime, computer: str, channel: str) -> str:
         """The file of an event; *received* gives ``{date}``, the UTC day of receipt."""
-        date = received.astimezone(UTC).strftime("%Y-%m-%d")
-        values = (subscription, computer, source, channel, date)
+        if received.tzinfo is not UTC:
+            received = received.astimezone(UTC)
+        values = (subscription, computer, source, channel, received.date().isoformat())
         remembered = sum(map(len, values)) <= _LONGEST_REMEMBERED
         return self._path(*values) if remembered else self._fill(*values)
 

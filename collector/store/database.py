@@ -28,7 +28,7 @@ WRITER_SETTINGS = (
 )
 BUSY_SECONDS = 5.0  # all that can hold us up: a command's few rows, or its recovery of a -wal file after a crash
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_JOB_ERRORS = (sqlite3.Error, CollectorError, ValueError, OverflowError)
+JOB_ERRORS = (sqlite3.Error, CollectorError, ValueError, OverflowError)
 
 
 def open_writer(path: Path, migrations: Migrations, *, before: Sequence[str] = ()) -> sqlite3.Connection:
@@ -143,7 +143,7 @@ def _attempt(connection: sqlite3.Connection, jobs: Sequence[Job[Result]]) -> lis
     try:
         with transaction(connection):
             return [job(connection) for job in jobs]
-    except _JOB_ERRORS as error:
+    except JOB_ERRORS as error:
         return error
 
 

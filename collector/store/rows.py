@@ -66,7 +66,15 @@ MIGRATIONS = (
 
 BOOKMARK = "SELECT xml, saved FROM bookmark WHERE source = ? AND subscription = ?"
 BOOKMARKS = "SELECT source, subscription, xml, saved FROM bookmark ORDER BY source, subscription"
-SAVE_BOOKMARK = "INSERT OR REPLACE INTO bookmark (source, subscription, xml, saved) VALUES (?, ?, ?, ?)"
+_SAVE_BOOKMARKS = "INSERT OR REPLACE INTO bookmark (source, subscription, xml, saved) VALUES "
+_BOOKMARK_ROW = "(?, ?, ?, ?)"
+SAVE_BOOKMARK = _SAVE_BOOKMARKS + _BOOKMARK_ROW
+
+
+def save_bookmarks(count: int) -> str:
+    """``SAVE_BOOKMARK`` for *count* of them at once; of two with one key the later one stays."""
+    return _SAVE_BOOKMARKS + ", ".join([_BOOKMARK_ROW] * count)
+
 
 PRESENCES = """SELECT source, key, address, subscription, first_seen, last_seen, last_heartbeat, last_event,
     last_event_time, events, dropped, version, last_refusal FROM presence ORDER BY source, key, subscription"""

@@ -10,6 +10,9 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,21 @@ REMEMBERED, LONGEST = 4096, 2048
 Each batch asks for its source's; only the process that has the state folder's lock writes any."""
 
 
+JOURNAL_PAGES = 256
+"""Pages of journal after which they go into the file: a round writes one or two, over and over the same few. So the
+journal soon begins anew, and a sync of what is written over costs half of one that lets a file grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Saving:
+    """A bookmark on its way: nearly all that is ever written, so a round's bookmarks are one statement."""
+
+    row: tuple[Any, ...]
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        connection.execute(rows.SAVE_BOOKMARK, self.row)
+
+
 class SqliteStore:
     """State in *path*. Made by ``open``; its writes are awaited on the event loop."""
 
@@ -36,9 +54,9 @@ class SqliteStore:
         self._closed = False
         self._newest: dict[tuple[str, str], Bookmark] = {}
         self._saving: dict[tuple[str, str], Bookmark] = {}
-        self._commit: GroupCommit[Job[None], None] | None = None
+        self._commit: GroupCommit[Job[None] | _Saving, None] | None = None
         if writer is not None:
-            self._commit = GroupCommit("state", functools.partial(database.perform, writer))
+            self._commit = GroupCommit("state", functools.partial(_perform, writer))
 
     @classmethod
     def open(cls, path: Path, *, readonly: bool = False) -> SqliteStore:
@@ -80,6 +98,7 @@ class SqliteStore:
     @classmethod
     def _open_to_write(cls, path: Path) -> SqliteStore:
         writer = database.open_writer(path, rows.MIGRATIONS)
+        writer.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}")
         return cls(path, database.open_reader(path), writer)
 
     def bookmark(self, source: str, subscription: str) -> Bookmark | None:
@@ -96,7 +115,7 @@ class SqliteStore:
         self._newest.pop(key, None)
         self._saving[key] = bookmark
         try:
-            await self._write(rows.SAVE_BOOKMARK, [(*key, bookmark.xml, rows.micros(bookmark.saved))])
+            await self._submit(_Saving((*key, bookmark.xml, rows.micros(bookmark.saved))))
             if self._saving.get(key) is bookmark and len(bookmark.xml) <= LONGEST:  # else a later one is on its way
                 if len(self._newest) >= REMEMBERED:
                     self._newest.clear()
@@ -191,7 +210,7 @@ class SqliteStore:
 
         await self._submit(job)
 
-    async def _submit(self, job: Job[None]) -> None:
+    async def _submit(self, job: Job[None] | _Saving) -> None:
         if self._commit is None:
             raise Backpressure("state", f"{self._path} was opened to read only")
         if self._closed:
@@ -200,6 +219,21 @@ class SqliteStore:
             await self._commit.submit(job)
         except (sqlite3.Error, ValueError, OverflowError) as error:  # the last two: a value SQLite cannot hold
             raise Backpressure("state", f"{self._path} cannot be written: {error}") from error
+
+
+def _perform(connection: sqlite3.Connection, jobs: Sequence[Job[None] | _Saving]) -> Sequence[BaseException | None]:
+    """A round that saves bookmarks and nothing else is one statement, which is a transaction by itself.
+
+    SQLite gives up the GIL for each statement, and a busy event loop is slow to give it back.
+    """
+    saved = [job.row for job in jobs if isinstance(job, _Saving)]
+    if len(saved) == len(jobs):
+        # a power of two, so that few statements are compiled: the last row is written again, which changes nothing
+        saved += saved[-1:] * ((1 << (len(saved) - 1).bit_length()) - len(saved))
+        with suppress(*database.JOB_ERRORS):  # else one by one, so that only the guilty one fails
+            connection.execute(rows.save_bookmarks(len(saved)), list(chain.from_iterable(saved)))
+            return [None] * len(jobs)
+    return database.perform(connection, jobs)
 
 
 def _no_room(connection: sqlite3.Connection, letters: Sequence[Letter], most: Amount) -> Amount | None:

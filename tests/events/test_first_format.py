@@ -110,7 +110,7 @@ async def test_a_search_goes_on_while_a_writer_moves_the_file(tmp_path: Path) ->
     assert await stored(tmp_path, [made(5000)]) == 1
     rows += [row for page in pages for row in page]
 
-    assert [row.id for row in rows if row.id != made(5000).id] == [event.id for event in events]
+    assert [row[1] for row in rows if row[1] != made(5000).id] == [event.id for event in events]
     reader.close()
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from collector.events.filters import SearchQuery, parse_query
-from collector.events.search import count, search
+from collector.events.search import _Block, count, search
 from collector.events.store import EventStore
 from tests.events.made import NOON, RECEIVED, SECOND, Made, crowd, made, records
 
@@ -134,3 +136,33 @@ async def test_memory_does_not_grow_with_the_answer(tmp_path: Path) -> None:
 
     assert first.id == made(0, NOON, message="y" * 500).id
     taken.close()  # an answer nobody reads to the end lets go of its files
+
+
+def test_a_block_of_empty_lines_is_charged_for_what_it_holds() -> None:
+    """Where duplicates came with news most lines are empty: what is known of them outweighs them a hundredfold."""
+    block = _Block(b"\n" * 4095)
+    assert block.line(4095) == b""
+    assert block._starts is not None
+    held = sys.getsizeof(block.body) + sys.getsizeof(block._starts)
+    assert held <= block.size
+
+
+def damage_documents(folder: Path) -> None:
+    base = sqlite3.connect(next(folder.glob("*.sqlite")), isolation_level=None)
+    base.execute("update blocks set documents = x'00'")
+    base.close()
+
+
+@pytest.mark.parametrize(
+    "query", [SearchQuery(field=(("message", "?*"),)), SearchQuery(user=("?*",)), SearchQuery(text=("é",))]
+)
+async def test_a_damaged_block_is_passed_over_whatever_is_asked(tmp_path: Path, query: SearchQuery) -> None:
+    """What no look at the bytes can rule out is asked of each document, and here there is none."""
+    store = EventStore(tmp_path)
+    await store.write(records([made(1)]))
+    await store.close()
+    damage_documents(tmp_path)
+    said: list[str] = []
+
+    assert not list(search(tmp_path, query, report=said.append))
+    assert "does not unpack" in said[0]

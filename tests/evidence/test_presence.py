@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -81,7 +82,7 @@ def test_the_version_a_source_runs_is_remembered() -> None:
 def test_lag_is_the_age_of_the_newest_event_when_it_arrived() -> None:
     """A source that works off a backlog shows it here."""
     book = Presences()
-    book.delivered(PC, "s", NOW, events=3, newest=NOW - timedelta(seconds=90))
+    book.delivered(PC, "s", NOW, events=3, newest=int((NOW - timedelta(seconds=90)).timestamp() * 1e9))
 
     assert lag_of(book.all()[0]) == 90
     assert book.all()[0].events == 3
@@ -97,3 +98,49 @@ def test_what_could_not_be_saved_is_offered_again() -> None:
     presences.unsaved(entries)
 
     assert presences.changed() == entries
+
+
+def test_a_batch_without_a_time_of_its_own_leaves_the_newest_one() -> None:
+    """An event with a broken time must not make a source look as if it had never sent any."""
+    book = Presences()
+    for newest in (int(NOW.timestamp() * 1e9), 0):
+        book.delivered(PC, "s", NOW, events=1, newest=newest)
+        assert book.all()[0].last_event_time == NOW
+    assert [(entry.events, entry.last_event_time) for entry in book.changed()] == [(2, NOW)]
+
+    book.delivered(PC, "s", NOW, events=1, newest=0)
+
+    assert book.all()[0].last_event_time == NOW
+
+
+def test_what_was_told_does_not_change_afterwards() -> None:
+    """The store writes it in a thread of its own, while the next batch comes in."""
+    book = Presences()
+    book.delivered(PC, "s", NOW, events=1, newest=0)
+    (told,), (listed,) = book.changed(), book.all()
+
+    book.delivered(PC, "s", NOW, events=5, newest=0)
+
+    assert (told.events, listed.events, book.all()[0].events) == (1, 1, 6)
+
+
+def test_what_could_not_be_saved_is_saved_with_what_came_since() -> None:
+    book = Presences()
+    book.delivered(PC, "s", NOW, events=1, newest=0)
+    unsaved = book.changed()
+    book.delivered(PC, "s", NOW, events=2, newest=0)
+    book.unsaved(unsaved)
+
+    assert [entry.events for entry in book.changed()] == [3]
+
+
+def test_more_sources_than_are_listed_are_served_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded; evidence is not part of the guarantee."""
+    monkeypatch.setattr("collector.evidence.presence.MOST", 1)
+    book, other = Presences(), replace(PC, key="other")
+    book.heard(PC, "s", NOW)
+    book.heard(other, "s", NOW)
+    book.delivered(other, "s", NOW, events=1, newest=0)
+    book.refused(other, "s", NOW, "no")
+
+    assert [book.dropped(other, "s", NOW, 3), len(book.all())] == [3, 1]

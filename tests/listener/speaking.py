@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,10 +122,18 @@ class Place:
         """What SIGHUP does to a listener, with the files that *settings* name."""
         self._listener.renew(tls_context("test", settings), gate_of(settings))
 
+    def greet(self) -> asyncio.BaseProtocol:
+        """What a new connection meets first, before it has a transport."""
+        return self._listener._greet()
+
     async def stop(self, seconds: float) -> None:
         """What SIGTERM does to a listener."""
+        await self.stopping(seconds)
+
+    def stopping(self, seconds: float) -> Coroutine[None, None, None]:
+        """The same, its first half done at once."""
         self._listener.close()
-        await self._listener.drained(seconds)
+        return self._listener.drained(seconds)
 
     def hang_up(self) -> None:
         for writer in self._writers:

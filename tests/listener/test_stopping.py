@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 
 from collector.model import Bookmark
@@ -60,3 +62,45 @@ async def test_draining_takes_no_longer_than_it_may(tmp_path: Path) -> None:
         async with asyncio.timeout(2.8):
             await place.stop(1.5)
         assert await talk.at_end()
+
+
+async def test_a_connection_that_comes_in_the_moment_of_the_stop_is_not_waited_for(tmp_path: Path) -> None:
+    """It has not begun to wait for its first request, so it does not hear the word to end."""
+    async with listening(corridor_in(tmp_path)) as place:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            loop = asyncio.get_running_loop()
+            stopping: list[asyncio.Task[None]] = []
+
+            def greet() -> asyncio.BaseProtocol:
+                protocol = place.greet()
+                made = protocol.connection_made
+
+                def made_and_stopped(transport: asyncio.BaseTransport) -> None:
+                    made(transport)
+                    stopping.append(loop.create_task(place.stopping(60)))
+
+                protocol.connection_made = made_and_stopped  # type: ignore[method-assign]
+                return protocol
+
+            await loop.connect_accepted_socket(greet, ours)
+            async with asyncio.timeout(10):
+                await stopping[0]
+            theirs.settimeout(10)
+            assert await asyncio.to_thread(theirs.recv, 1) == b""
+
+
+async def test_a_connection_that_is_made_after_the_stop_is_closed_at_once(tmp_path: Path) -> None:
+    """A TLS handshake that was under way ends whenever it likes."""
+    async with listening(corridor_in(tmp_path)) as place:
+        protocol = place.greet()
+        async with asyncio.timeout(10):
+            await place.stop(60)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, ours)
+            theirs.settimeout(10)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(theirs.recv, 1) == b""

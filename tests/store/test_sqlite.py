@@ -216,3 +216,54 @@ async def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
         assert found is not None
         assert found.xml == str(number)
     await store.close()
+
+
+async def test_a_round_of_any_number_of_bookmarks_saves_each_of_them(tmp_path: Path) -> None:
+    """They are one statement, and the statement has a fixed number of places."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    for count in (1, 2, 3, 5, 9, 17):
+        await asyncio.gather(
+            *(store.save_bookmark(f"pc{n}", "sub", Bookmark(f"{count}-{n}")) for n in range(count)),
+        )
+        saved = [(source, bookmark.xml) for source, _, bookmark in store.bookmarks()]
+        assert sorted(saved) == sorted((f"pc{n}", f"{count}-{n}") for n in range(count))
+    await store.close()
+
+
+async def test_of_two_bookmarks_in_one_round_the_later_one_stays(tmp_path: Path) -> None:
+    """An earlier one may have been given up by its batch, and is still on its way."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+
+    await asyncio.gather(*(store.save_bookmark("pc1", "sub", Bookmark(str(n))) for n in range(20)))
+    saved = [bookmark.xml for _, _, bookmark in store.bookmarks()]
+    await store.close()
+
+    assert saved == ["19"]
+
+
+async def test_a_bookmark_that_cannot_be_saved_takes_no_other_with_it(tmp_path: Path) -> None:
+    """One statement saves all of a round; only the guilty one is refused."""
+    store = SqliteStore.open(tmp_path / "state.sqlite")
+    texts = ["good", "half a pair: \ud800", "good", "good"]
+
+    outcomes = await asyncio.gather(
+        *(store.save_bookmark(f"pc{n}", "sub", Bookmark(text)) for n, text in enumerate(texts)),
+        return_exceptions=True,
+    )
+    saved = [source for source, _, _ in store.bookmarks()]
+    await store.close()
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), Backpressure, type(None), type(None)]
+    assert saved == ["pc0", "pc2", "pc3"]
+
+
+async def test_the_journal_begins_anew_after_a_megabyte(tmp_path: Path) -> None:
+    """A sync of a file that is written over costs half of one that lets it grow; and nobody needs 16 MB of it."""
+    file = tmp_path / "state.sqlite"
+    store = SqliteStore.open(file)
+    for number in range(150):
+        await store.save_bookmark("pc1", "sub", Bookmark(f"{number:020000}"))
+    size = file.with_name(file.name + "-wal").stat().st_size
+    await store.close()
+
+    assert 0 < size < 2 * 2**20
