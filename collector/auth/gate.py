@@ -34,6 +34,8 @@ class Gate:
         It replaces who was known only when its proof is complete. ``Refused`` leaves a stranger behind:
         the connection has to end.
         """
+        if not authorization and visitor.caller is not None and visitor.until is None:
+            return Admitted(visitor.caller)  # nearly every request: known, and nothing new was shown
         speaking = self._speaking(authorization)
         if not speaking and visitor.caller is not None:
             ended = self._ended(visitor)

@@ -91,14 +91,18 @@ def _usable(ticket: Ticket) -> Ticket:
 
 
 class Handshake:
-    """One handshake with *spn*, as ``Target.spn`` spells it. *mutual*: the other end has to prove itself too."""
+    """One handshake with *spn*, as ``Target.spn`` spells it. *mutual*: the other end has to prove itself too.
 
-    def __init__(self, ticket: Ticket, spn: str, *, mutual: bool, binding: bytes | None) -> None:
+    *sealing*: bodies shall be sealed with it, which is not asked for where something else does.
+    """
+
+    def __init__(self, ticket: Ticket, spn: str, *, mutual: bool, binding: bytes | None, sealing: bool = True) -> None:
+        wanted = _FLAGS if sealing else _FLAG.out_of_sequence_detection
         self._context = gssapi.SecurityContext(
             name=gssapi.Name(spn, _PRINCIPAL),
             creds=ticket.credentials,
             mech=SPNEGO if ticket.negotiate else KRB5,
-            flags=_FLAGS | _FLAG.mutual_authentication if mutual else _FLAGS,
+            flags=wanted | _FLAG.mutual_authentication if mutual else wanted,
             usage="initiate",
             channel_bindings=gssapi.raw.ChannelBindings(application_data=binding) if binding else None,
         )
@@ -129,6 +133,23 @@ class Handshake:
 
     def seal(self, protocol: str) -> GssSeal:
         return GssSeal(self._context, protocol)
+
+    def wrap(self, content: bytes, *, sealed: bool) -> bytes:
+        """A token that holds *content*, signed and perhaps sealed (RFC 2743 2.3.3). Raises ``GssRefusal``."""
+        try:
+            wrapped = self._context.wrap(content, sealed)
+        except gssapi.exceptions.GSSError as error:
+            raise _refusal(error) from None
+        if sealed and not wrapped.encrypted:
+            raise GssRefusal("the session can seal nothing")
+        return bytes(wrapped.message)
+
+    def unwrap(self, token: bytes) -> bytes:
+        """What the other end put into *token*, which nobody changed. Raises ``GssRefusal``."""
+        try:
+            return bytes(self._context.unwrap(token).message)
+        except gssapi.exceptions.GSSError as error:
+            raise _refusal(error) from None
 
 
 def _refusal(error: gssapi.exceptions.GSSError) -> GssRefusal:

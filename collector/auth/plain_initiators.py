@@ -23,9 +23,8 @@ class CertificateInitiator:
 
     def __init__(self, credentials: Credentials, target: Target) -> None:
         if not target.secure:  # 0x803380D8: certificates cannot be used with http
-            raise NotAuthenticated(f"{target}: a certificate is shown inside TLS only; use https, port 5986.")
+            raise NotAuthenticated(f"a certificate is shown inside TLS only, and {target} has none; use https.")
         self._certificate = credentials.certificate
-        self._target = target
 
     def first(self) -> str | None:
         return MUTUAL
@@ -33,7 +32,7 @@ class CertificateInitiator:
     def answer(self, status: int, challenges: Sequence[str]) -> str | None:
         if status in (401, 403):
             raise NotAuthenticated(
-                f"{self._target}: it does not take the certificate {self._certificate} ({status}). Its issuer must be"
+                f"it does not take the certificate {self._certificate} ({status}). Its issuer must be"
                 " known there, and a mapping must exist for it (winrm enumerate winrm/config/service/certmapping)."
             )
         return None
@@ -48,14 +47,13 @@ class NoneInitiator:
     def __init__(self, target: Target) -> None:
         if not target.loopback:
             raise NotAuthenticated(
-                f"{target}: mechanism none is for loopback addresses, and this is none; use kerberos or certificate."
+                f"mechanism none is for loopback addresses, and {target} is none; use kerberos or certificate."
             )
-        self._target = target
 
     def first(self) -> str | None:
         return None
 
     def answer(self, status: int, challenges: Sequence[str]) -> str | None:
         if status == 401:
-            raise NotAuthenticated(f"{self._target}: it wants a proof of who is calling (401), and mechanism is none.")
+            raise NotAuthenticated("it wants a proof of who is calling (401), and mechanism is none.")
         return None

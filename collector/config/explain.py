@@ -32,6 +32,8 @@ _KINDS = {
 }
 """What would be right, for each of pydantic's complaints about a type."""
 
+_TABLES = ("dict_type", "model_type", "model_attributes_type")
+
 _SYNTAX = {
     "Invalid value": "here must stand a value: a text in quotes, a number, true, false, a list or a table",
     "Cannot overwrite a value": "this key was given before; keep one of them",
@@ -116,6 +118,9 @@ def _sentence(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         return "this key is missing and has no default."
+    if kind in _TABLES and len(detail["loc"]) == 2:  # [sinks] for [sinks.NAME]; the text may be a password
+        what = "a text" if isinstance(detail["input"], str) else quoted(detail["input"])
+        return f"{what} is not a table. What has keys of its own has a name: [{detail['loc'][0]}.NAME]."
     if kind in _KINDS:
         return f"{quoted(detail['input'])} is not {_KINDS[kind]}."
     if kind == "literal_error":

@@ -12,10 +12,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from collector.config.explain import Problem, problems_error, quoted, unknown_key
 from collector.config.paths import FilePath
+from collector.config.pull import CredentialsSettings, PullSettings
+from collector.config.tables import Settings as Settings
 from collector.config.units import Duration, Size
 
 Transport = Literal["http", "https"]
@@ -27,13 +29,6 @@ WSMAN_PORTS: dict[Transport, int] = {"http": 5985, "https": 5986}
 """Registered for WS-Management, and what Windows uses (protocol.md 2.1)."""
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 """Labels of a host name; Windows takes underscores too."""
-
-
-class Settings(BaseModel):
-    """A table of collector.toml: frozen, and strict about keys it does not know."""
-
-    # Built when first used: most collectors use two kinds of sinks, and a kind's validator holds half a megabyte.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 # What every sink takes ---------------------------------------------------------------------------------------------
@@ -342,5 +337,7 @@ class CollectorSettings(Settings):
     listeners: dict[str, ListenerSettings] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     sinks: dict[str, SinkSettings] = Field(default_factory=dict)
+    credentials: dict[str, CredentialsSettings] = Field(default_factory=dict)
+    pull: PullSettings = Field(default_factory=PullSettings)
     monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
     log: LogSettings = Field(default_factory=LogSettings)

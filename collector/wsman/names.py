@@ -27,17 +27,26 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 XML = "http://www.w3.org/XML/1998/namespace"
 IDENTITY = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"  # wsmid
 EVENT = "http://schemas.microsoft.com/win/2004/08/events/event"
+CONFIG = "http://schemas.microsoft.com/wbem/wsman/1/config"  # cfg; also the resource of winrm/config
+CONFIG_LISTENER = CONFIG + "/listener"  # cfg of cfg:Listener in some Windows; also the resource
 
 # Actions ------------------------------------------------------------------------------------------------------------
 
 ENUMERATE = ENUMERATION + "/Enumerate"
 ENUMERATE_RESPONSE = ENUMERATION + "/EnumerateResponse"
 PULL = ENUMERATION + "/Pull"
+PULL_RESPONSE = ENUMERATION + "/PullResponse"
 RELEASE = ENUMERATION + "/Release"
+RELEASE_RESPONSE = ENUMERATION + "/ReleaseResponse"
 SUBSCRIBE = EVENTING + "/Subscribe"
+SUBSCRIBE_RESPONSE = EVENTING + "/SubscribeResponse"
 RENEW = EVENTING + "/Renew"
+RENEW_RESPONSE = EVENTING + "/RenewResponse"
 GET_STATUS = EVENTING + "/GetStatus"
 UNSUBSCRIBE = EVENTING + "/Unsubscribe"
+UNSUBSCRIBE_RESPONSE = EVENTING + "/UnsubscribeResponse"
+GET = TRANSFER + "/Get"
+GET_RESPONSE = TRANSFER + "/GetResponse"
 SUBSCRIPTION_END = EVENTING + "/SubscriptionEnd"
 EVENTS = "http://schemas.dmtf.org/wbem/wsman/1/wsman/Events"  # also the delivery mode
 EVENT_ITEM = "http://schemas.dmtf.org/wbem/wsman/1/wsman/Event"
@@ -59,6 +68,9 @@ SUBSCRIPTION_MANAGER = "http://schemas.microsoft.com/wbem/wsman/1/SubscriptionMa
 EVENT_LOG = "http://schemas.microsoft.com/wbem/wsman/1/windows/EventLog"
 FULL_DUPLEX = "http://schemas.microsoft.com/wbem/wsman/1/wsman/FullDuplex"
 ANONYMOUS = ADDRESSING + "/role/anonymous"
+MODE_PUSH = EVENTING + "/DeliveryModes/Push"
+MODE_PUSH_WITH_ACK = "http://schemas.dmtf.org/wbem/wsman/1/wsman/PushWithAck"
+MODE_PULL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/Pull"
 EVENT_QUERY = "http://schemas.microsoft.com/win/2004/08/events/eventquery"
 EARLIEST = "http://schemas.dmtf.org/wbem/wsman/1/wsman/bookmark/earliest"
 SECURITY_PROFILE = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/"

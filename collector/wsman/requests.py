@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from collector.wsman import names
 from collector.wsman.duration import duration
-from collector.wsman.writer import envelope_start, locales
+from collector.wsman.subscribing import locales
+from collector.wsman.writer import envelope_start
 from collector.wsman.xml import escaped, quoted
+
+_REPLY_TO = f'<a:ReplyTo><a:Address s:mustUnderstand="true">{names.ANONYMOUS}</a:Address></a:ReplyTo>'
+_ACK_REQUESTED = "<w:AckRequested/>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,25 @@ def write_events(
     return _delivered(header, f"<w:Events>{items}</w:Events>")
 
 
+def write_event(
+    speaker: Speaker,
+    target: Target,
+    event: str,
+    bookmark: str | None,
+    *,
+    message_id: str,
+    operation_id: str = "",
+    acknowledged: bool,
+) -> str:
+    """One *event* (XML) by itself, as in the modes Push and PushWithAck; *acknowledged*: an Ack is asked for."""
+    header = _delivery_header(
+        speaker, target, names.EVENT_ITEM, message_id, operation_id, speaker.operation_timeout, bookmark
+    )
+    if not acknowledged:
+        header = header.removesuffix(_ACK_REQUESTED).replace(_REPLY_TO, "")
+    return _delivered(header, event)
+
+
 def write_subscription_end(
     speaker: Speaker,
     target: Target,
@@ -157,7 +180,7 @@ def _header(
         f"<a:To>{escaped(to)}</a:To>{resource}"
         f'<m:MachineID xmlns:m="{names.MACHINE_ID}" s:mustUnderstand="false">'
         f"{escaped(speaker.machine_id)}</m:MachineID>"
-        f'<a:ReplyTo><a:Address s:mustUnderstand="true">{names.ANONYMOUS}</a:Address></a:ReplyTo>'
+        f"{_REPLY_TO}"
         f'<a:Action s:mustUnderstand="true">{action}</a:Action>'
         f'<w:MaxEnvelopeSize s:mustUnderstand="true">{speaker.max_envelope_size}</w:MaxEnvelopeSize>'
         f"<a:MessageID>{escaped(message_id)}</a:MessageID>{locales(speaker.locale)}{operation}"
@@ -180,7 +203,7 @@ def _delivery_header(
     return (
         _header(speaker, target.to, action, message_id, operation_id, timeout)
         + f'<e:Identifier xmlns:e="{names.EVENTING}">{escaped(target.identifier)}</e:Identifier>'
-        + f"{version}{revision}{marked}<w:AckRequested/>"
+        + f"{version}{revision}{marked}{_ACK_REQUESTED}"
     )
 
 

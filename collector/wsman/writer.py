@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from collector.wsman import names
+from collector.wsman import names, subscribing
 from collector.wsman.duration import duration
 from collector.wsman.faults import FAULTS, MUST_UNDERSTAND
-from collector.wsman.messages import Ack, EnumerateResponse, Fault, IdentifyResponse, NoContent, Offer, Reply
+from collector.wsman.messages import (
+    Ack,
+    EnumerateResponse,
+    Fault,
+    IdentifyResponse,
+    NoContent,
+    Offer,
+    Reply,
+    ResourceResponse,
+)
+from collector.wsman.resources import resource_body
 from collector.wsman.xml import escaped, quoted
 
 _NAMESPACES = {
@@ -57,6 +67,9 @@ def write_envelope(reply: Reply, *, message_id: str, relates_to: str | None, rep
             return _fault(reply, _addressed(message_id, relates_to, reply_to))
         case IdentifyResponse():
             return _identify_response(reply)
+        case ResourceResponse():
+            prefixes, action, body = resource_body(reply)
+            return _enveloped(prefixes, action, _addressed(message_id, relates_to, reply_to), body)
         case NoContent():
             raise ValueError("NoContent is answered with a status and has no envelope")
         case _:
@@ -104,101 +117,35 @@ def _subscribe_header(offer: Offer, message_id: str) -> str:
         f'<a:ReplyTo><a:Address s:mustUnderstand="true">{names.ANONYMOUS}</a:Address></a:ReplyTo>'
         f'<a:Action s:mustUnderstand="true">{names.SUBSCRIBE}</a:Action>'
         f'<w:MaxEnvelopeSize s:mustUnderstand="true">{offer.max_envelope_size}</w:MaxEnvelopeSize>'
-        f"<a:MessageID>{escaped(message_id)}</a:MessageID>{_locales(offer)}{_options(offer)}"
+        f"<a:MessageID>{escaped(message_id)}</a:MessageID>{_locales(offer)}"
+        f"{subscribing.option_set(subscribing.options(offer))}"
     )
 
 
 def _locales(offer: Offer) -> str:
-    return locales(offer.locale) if offer.locale else ""
-
-
-def locales(locale: str) -> str:
-    """w:Locale and p:DataLocale as Windows writes them, blank and all; never mustUnderstand ([DSP0226] 6.3)."""
-    lang = quoted(locale)
-    return (
-        f'<w:Locale xml:lang="{lang}" s:mustUnderstand="false" />'
-        f'<p:DataLocale xml:lang="{lang}" s:mustUnderstand="false" />'
-    )
-
-
-def _options(offer: Offer) -> str:
-    """The OptionSet ([MS-WSMV] 3.1.4.1.30.1); an option that is off is left out, which is what off means."""
-    options = [
-        f'<w:Option Name="SubscriptionName">{escaped(offer.name)}</w:Option>',
-        '<w:Option Name="Compression">SLDC</w:Option>' if offer.compression else "",
-        '<w:Option Name="CDATA" xsi:nil="true"/>',
-        f'<w:Option Name="ContentFormat">{escaped(offer.content_format)}</w:Option>',
-        '<w:Option Name="IgnoreChannelError" xsi:nil="true"/>' if offer.ignore_channel_error else "",
-        # With a bookmark the source resumes; to read everything again would be another wish (R10.2.6-7).
-        '<w:Option Name="ReadExistingEvents">true</w:Option>'
-        if offer.read_existing_events and offer.bookmark is None
-        else "",
-    ]
-    return f'<w:OptionSet xmlns:xsi="{names.XSI}">{"".join(options)}</w:OptionSet>'
+    return subscribing.locales(offer.locale) if offer.locale else ""
 
 
 def _subscribe(offer: Offer) -> str:
     address = (
         f"<a:Address>{escaped(offer.notify_to)}</a:Address>"
-        f"<a:ReferenceParameters>{_references(offer)}</a:ReferenceParameters>"
+        f"<a:ReferenceParameters>{subscribing.references(offer)}</a:ReferenceParameters>"
     )
     expires = f"<e:Expires>{escaped(offer.expires)}</e:Expires>" if offer.expires else ""
     return (
         f"<e:EndTo>{address}</e:EndTo>"
         f'<e:Delivery Mode="{names.EVENTS}">{_delivery(offer, address)}</e:Delivery>{expires}'
         f'<w:Filter Dialect="{names.EVENT_QUERY}">{offer.query}</w:Filter>'
-        f"{_bookmark(offer.bookmark)}<w:SendBookmarks/>"
+        f"{subscribing.bookmarked(offer.bookmark)}<w:SendBookmarks/>"
     )
-
-
-def _references(offer: Offer) -> str:
-    """What the source repeats as headers of every delivery (R10.2.1-5); ours are in no namespace."""
-    version = f"<Version>{escaped(offer.version)}</Version>" if offer.version else ""
-    revision = f"<Revision>{escaped(offer.revision)}</Revision>" if offer.revision else ""
-    return f"<e:Identifier>{escaped(offer.identifier)}</e:Identifier>{version}{revision}"
 
 
 def _delivery(offer: Offer, address: str) -> str:
-    most = f"<w:MaxElements>{offer.max_elements}</w:MaxElements>" if offer.max_elements else ""
     return (
         f"<w:Heartbeats>{duration(offer.heartbeat)}</w:Heartbeats>"
-        f"<e:NotifyTo>{address}{_policy(offer)}</e:NotifyTo>{_connection_retry(offer)}{most}"
-        f"<w:MaxTime>{duration(offer.max_time)}</w:MaxTime>"
-        f'<w:MaxEnvelopeSize Policy="Notify">{offer.max_envelope_size}</w:MaxEnvelopeSize>'
+        f"<e:NotifyTo>{address}{subscribing.policy(offer)}</e:NotifyTo>{subscribing.batching(offer)}"
         f"{_locales(offer)}<w:ContentEncoding>UTF-16</w:ContentEncoding>"
     )
-
-
-def _connection_retry(offer: Offer) -> str:
-    """Interval and attempts: both zero or both not, else the source faults ([MS-WSMV] 3.1.4.1.30.2)."""
-    retry = offer.retry_interval > 0 and offer.retry_total > 0
-    interval, total = (offer.retry_interval, offer.retry_total) if retry else (0.0, 0)
-    spelled = f"PT{interval:.1f}S" if round(interval, 1) == interval else duration(interval)
-    return f'<w:ConnectionRetry Total="{total}">{spelled}</w:ConnectionRetry>'
-
-
-def _policy(offer: Offer) -> str:
-    """How the source shall authenticate its deliveries ([MS-WSMV] 3.1.4.1.22)."""
-    if offer.profile is None:
-        return ""
-    thumbprint = (
-        f'<auth:ClientCertificate><auth:Thumbprint Role="issuer">{escaped(offer.issuer)}</auth:Thumbprint>'
-        "</auth:ClientCertificate>"
-        if offer.issuer
-        else ""
-    )
-    return (
-        f'<c:Policy xmlns:c="{names.POLICY}" xmlns:auth="{names.AUTHENTICATION}"><c:ExactlyOne><c:All>'
-        f'<auth:Authentication Profile="{names.SECURITY_PROFILE}{quoted(offer.profile)}">{thumbprint}'
-        "</auth:Authentication></c:All></c:ExactlyOne></c:Policy>"
-    )
-
-
-def _bookmark(bookmark: str | None) -> str:
-    """The bookmark as it came: one element, or a text (R10.2.6-2)."""
-    if bookmark is None:
-        return ""
-    return f"<w:Bookmark>{bookmark if bookmark.startswith('<') else escaped(bookmark)}</w:Bookmark>"
 
 
 # Identify and faults ------------------------------------------------------------------------------------------------

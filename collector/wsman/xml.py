@@ -78,7 +78,11 @@ def _deeper_than(depth: int) -> etree.XPath:
 def alone(element: Element) -> str:
     """*element* as XML text that stands alone: with the namespaces it uses, without those around it."""
     # UTF-8, not lxml's ASCII: a name may hold letters that only text can spell as references
-    copy = etree.fromstring(etree.tostring(element, encoding="utf-8", with_tail=False), _PARSER)
+    text = etree.tostring(element, encoding="utf-8", with_tail=False)
+    try:
+        copy = etree.fromstring(text, _PARSER)
+    except etree.XMLSyntaxError:  # megabytes of what is written as a reference now: past libxml2's bounds
+        return text.decode()  # complete as it is; it only names namespaces that it does not use
     etree.cleanup_namespaces(copy, keep_ns_prefixes=_own_prefixes(element))
     return etree.tostring(copy, encoding="unicode")
 
