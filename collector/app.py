@@ -6,11 +6,11 @@ Nothing is decided here that another room could decide; here is only who knows w
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from random import getrandbits
 from typing import Any
 
 from collector import __version__, telemetry
@@ -20,13 +20,18 @@ from collector.clock import Clock, SystemClock
 from collector.config.settings import CollectorSettings, ListenerSettings
 from collector.delivery.exchange import Exchange
 from collector.delivery.receiver import Receiver
+from collector.delivery.winrm_config import Place, ServedConfig
 from collector.errors import Backpressure, OperatorError
 from collector.evidence.presence import Presences, state_of
+from collector.kernel import selection
 from collector.listener.budget import Budget
 from collector.listener.door import Door
 from collector.listener.monitoring import Monitoring
 from collector.listener.server import Listener
 from collector.listener.turnstile import Turnstile
+from collector.pull.department import Department, House, destination_of, listener_for
+from collector.pull.pushing import Destination
+from collector.pull.references import require_references
 from collector.routing.lane import Lane
 from collector.routing.match import Taking
 from collector.routing.replay import Replay
@@ -37,9 +42,13 @@ from collector.sinks.table import SINKS
 from collector.store.sqlite import SqliteStore
 from collector.store.state_folder import StateFolder
 from collector.subscriptions.folder import SubscriptionSet, load_folder
+from collector.subscriptions.members import Members
+from collector.subscriptions.subscription import Subscription
 
 HOUSEKEEPING = 1.0
 """Seconds between two rounds: how stale ``wef sources`` and the free-space check may be."""
+FAREWELL = 0.5
+"""The share of the time to drain in which sources that we pull from are told that we leave; lanes need the rest."""
 SETTLING = 0.05
 """Seconds between two looks at lanes that somebody waits for."""
 REPLAYS = 0.4
@@ -52,7 +61,7 @@ DISK, DATABASE = "disk", "database"
 
 def new_id() -> str:
     """A fresh message id, as Windows writes them: a random UUID (RFC 9562, 5.4), spelled here as each reply has one."""
-    digits = os.urandom(16).hex().upper()
+    digits = f"{getrandbits(128):032X}"  # it has to be unique, and no secret: Python's own generator does
     return f"uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
@@ -95,6 +104,7 @@ class Collector:
         self._clock = clock or SystemClock()
         self._health = Health()
         self._ready = False
+        self._members = Members()
         self._subscriptions = SubscriptionSet(())
         self._stack = AsyncExitStack()
         self._listeners: dict[str, Listener] = {}
@@ -138,7 +148,10 @@ class Collector:
         deadline = self._clock.monotonic() + self._settings.drain
         for listener in self._listeners.values():
             listener.close()
-        await asyncio.gather(*(listener.drained(self._left(deadline)) for listener in self._listeners.values()))
+        await asyncio.gather(
+            self._pull.stop(self._settings.drain * FAREWELL),
+            *(listener.drained(self._left(deadline)) for listener in self._listeners.values()),
+        )
         self._deadline = deadline
         await self._stack.aclose()
         telemetry.stopped(self._clock.monotonic() <= deadline)
@@ -155,18 +168,23 @@ class Collector:
                 (listener, listener.fresh_context(), self._gate(self._settings.listeners[name]))
                 for name, listener in self._listeners.items()
             ]
+            accesses = self._pull.fresh_accesses()
         except OperatorError as error:
             telemetry.reload_refused(str(error))
             return
         self._subscriptions = subscriptions
         for listener, context, gate in renewed:
             listener.renew(context, gate)
+        self._pull.renew(subscriptions.all, accesses)
         telemetry.subscriptions_loaded(self._enabled(), reloaded=True)
 
     async def _build(self) -> None:
         settings, clock = self._settings, self._clock
         self._subscriptions = self._load_subscriptions()
         telemetry.subscriptions_loaded(self._enabled(), reloaded=False)
+        if selection.active() == "pure":
+            compressed = [one.name for one in self._subscriptions.all if one.enabled and one.compression == "sldc"]
+            telemetry.pure_kernel_works(selection.reason(), compressed)
         self._folder = StateFolder(settings.state)
         self._folder.create()
         self._folder.lock()
@@ -188,12 +206,31 @@ class Collector:
             collector=settings.name or socket.gethostname(),
             version=__version__,
             new_id=new_id,
+            config=self._served_config,
         )
+        self._pull = self._department(receiver)
+        accesses = self._pull.fresh_accesses()
         self._stack.push_async_callback(self._end_chores)
+        self._stack.push_async_callback(self._pull.stop, FAREWELL)
         self._keep("housekeeping", self._rounds)
         self._keep("letters", self._replays)
         await self._start_monitoring()
         await self._start_listeners(exchange)
+        self._pull.renew(self._subscriptions.all, accesses)
+        self._keep("pull", self._pull.rounds)
+
+    def _department(self, receiver: Receiver) -> Department:
+        name = self._settings.name or socket.gethostname()
+        house = House(
+            receiver, self._store, self._presences, self._clock, name, new_id, self._destination, self._members
+        )
+        return Department(self._settings, house)
+
+    def _destination(self, transport: str, subscription: Subscription) -> Destination:
+        name = listener_for(self._settings.listeners, self._settings.pull.notify, transport)
+        settings = self._settings.listeners[name]
+        port = self._listeners[name].addresses[0][1]
+        return destination_of(settings, port, self._gate(settings), subscription)
 
     async def _add_lane(self, name: str) -> None:
         settings = self._settings.sinks[name]
@@ -223,6 +260,12 @@ class Collector:
             self._listeners[name] = listener
             self._stack.callback(listener.close)
             await listener.start()
+
+    def _served_config(self, own: ListenerSettings | None) -> ServedConfig:
+        settings = self._settings.listeners
+        listening = self._listeners.items()
+        places = [Place(settings[name], listener.addresses, listener.thumbprint) for name, listener in listening]
+        return ServedConfig(self._settings, places, own)
 
     def _gate(self, settings: ListenerSettings) -> Gate:
         return Gate([MECHANISMS[word](settings, self._clock) for word in settings.authentication], self._clock)
@@ -307,11 +350,15 @@ class Collector:
             heartbeat = subscription.delivery.heartbeat if subscription else timedelta(hours=1).total_seconds()
             states[state_of(presence, heartbeat, now)] += 1
         telemetry.sources_counted(states)
+        self._pull.measure()
         for lane in self._lanes:
             lane.measure()
 
     def _load_subscriptions(self) -> SubscriptionSet:
-        return load_folder(self._settings.subscriptions.path, self._settings.subscriptions.revision)
+        settings = self._settings
+        loaded = load_folder(settings.subscriptions.path, settings.subscriptions.revision, self._members)
+        require_references(settings, loaded.all)
+        return loaded
 
     def _enabled(self) -> int:
         return sum(subscription.enabled for subscription in self._subscriptions.all)

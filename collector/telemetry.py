@@ -8,7 +8,7 @@ that an unauthenticated peer can choose.
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -26,6 +26,8 @@ else:
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 _log: Any = structlog.get_logger("wef")
+_debugging = True
+"""Whether lines of level DEBUG are written at all; until ``configure`` says so nobody knows."""
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
@@ -68,6 +70,8 @@ class Ration:
 
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Send log lines to *stream* (stderr). *style* is json, console, or auto: json when that is no terminal."""
+    global _debugging
+    _debugging = level.lower() == "debug"
     stream = stream or sys.stderr
     terminal = stream.isatty()
     as_json = style == "json" or (style == "auto" and not terminal)
@@ -125,8 +129,15 @@ REFUSALS = frozenset({
 """Every value of the label ``reason`` of ``wef_refusals``."""
 
 
+_messages_of: dict[str, Counter] = {}
+
+
 def message_received(kind: str) -> None:
-    _messages.labels(kind).inc()
+    """*kind* is the name of a class of ours."""
+    counter = _messages_of.get(kind)
+    if counter is None:  # to look a label up costs more than to count
+        counter = _messages_of[kind] = _messages.labels(kind)
+    counter.inc()
 
 
 def request_refused(reason: str, address: str, text: str, *, source: str = "") -> None:
@@ -149,7 +160,10 @@ def batch_received(events: int, sliced: bool) -> None:
 def batch_acknowledged(source: str, subscription: str, events: int, seconds: float) -> None:
     _acknowledged.inc(events)
     _batch_seconds.observe(seconds)
-    _log.debug("batch acknowledged", source=source, subscription=subscription, events=events, seconds=round(seconds, 4))
+    if _debugging:
+        _log.debug(
+            "batch acknowledged", source=source, subscription=subscription, events=events, seconds=round(seconds, 4)
+        )
 
 
 def events_flawed(kind: str, count: int) -> None:
@@ -159,7 +173,8 @@ def events_flawed(kind: str, count: int) -> None:
 
 def kernel_fallbacks(count: int) -> None:
     """What was not spelled as Windows spells it: read in full, but many times slower."""
-    _fallbacks.inc(count)
+    if count:
+        _fallbacks.inc(count)
 
 
 def computers_mismatched(source: str, subscription: str, outcome: str, events: int, reason: str) -> None:
@@ -253,6 +268,60 @@ def connection_closed(listener: str) -> None:
     _connections.labels(listener).dec()
 
 
+# Pull --------------------------------------------------------------------------------------------------------------
+
+_pulls = _gauge("wef_pull_conversations", "Conversations with sources that we subscribe at, by state", "state")
+_pull_answers = _counter("wef_pull_answers", "Answers of sources that we asked, by kind", "kind")
+_pull_troubles = _counter("wef_pull_troubles", "Attempts to pull that came to nothing, by reason", "reason")
+_pull_lag = Histogram(
+    "wef_pull_lag_seconds",
+    "From the own time of an answer's newest event until it was safe, in seconds",
+    registry=REGISTRY,
+    buckets=(0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 900, 3600, 86400),
+)
+
+
+def pulls_counted(states: Mapping[str, int]) -> None:
+    for state, count in states.items():
+        _pulls.labels(state).set(count)
+
+
+def pull_answered(kind: str) -> None:
+    """*kind* is events, empty, timed_out, fault or other."""
+    _pull_answers.labels(kind).inc()
+
+
+def pull_lagged(seconds: float) -> None:
+    _pull_lag.observe(seconds)
+
+
+def pull_troubled(source: str, subscription: str, reason: str, sentence: str, seconds: float, *, news: bool) -> None:
+    """*reason* is one of pull.verdicts.REASONS. Nothing is lost: it is asked again in *seconds*."""
+    _pull_troubles.labels(reason).inc()
+    say = _log.warning if news else _log.debug
+    say(
+        "a source cannot be pulled",
+        source=source, subscription=subscription, reason=reason, text=sentence[:500], again_in=round(seconds, 1),
+    )  # fmt: skip
+
+
+def pull_mended(source: str, subscription: str, reason: str) -> None:
+    _log.info("a source is pulled again", source=source, subscription=subscription, reason=reason)
+
+
+def pull_bookmark_refused(source: str, subscription: str, reason: str) -> None:
+    """Its log was cleared or rolled on: what is gone from it is lost, what is in it comes again."""
+    _log.error(
+        "the source takes our bookmark no more; all that its log holds is read again",
+        source=source, subscription=subscription, reason=reason[:200],
+    )  # fmt: skip
+
+
+def sources_unresolved(subscription: str, problems: Sequence[str]) -> None:
+    """A list of sources cannot be read; who was in it when it could be stays."""
+    _log.error("sources cannot be listed", subscription=subscription, problems=list(problems[:5]))
+
+
 # Lanes -------------------------------------------------------------------------------------------------------------
 
 _delivered = _counter("wef_sink_delivered", "Records that a sink confirmed", "sink")
@@ -269,8 +338,14 @@ _failures = _counter("wef_sink_failure_stored", "Records that Elasticsearch put 
 _bulk_seconds = _histogram("wef_sink_bulk_seconds", "From a bulk's first request to its last record's fate", "sink")
 
 
+_delivered_to: dict[str, Counter] = {}
+
+
 def sink_delivered(sink: str, records: int) -> None:
-    _delivered.labels(sink).inc(records)
+    counter = _delivered_to.get(sink)
+    if counter is None:
+        counter = _delivered_to[sink] = _delivered.labels(sink)
+    counter.inc(records)
 
 
 def sink_rejected(sink: str, records: int, reason: str) -> None:
@@ -390,6 +465,12 @@ def listening(listener: str, address: str, port: int, transport: str) -> None:
 def subscriptions_loaded(count: int, reloaded: bool) -> None:
     _subscriptions.set(count)
     _log.info("subscriptions reloaded" if reloaded else "subscriptions loaded", enabled=count)
+
+
+def pure_kernel_works(reason: str, sldc: Sequence[str]) -> None:
+    """*sldc*: the subscriptions that ask for the compression which is slowest without the compiled kernel."""
+    cost = {"asked_for_sldc": ", ".join(sldc), "remedy": 'compression = "none" there'} if sldc else {}
+    _log.warning("the pure kernel works: the same answers for several times the CPU", reason=reason, **cost)
 
 
 def reload_refused(problems: str) -> None:

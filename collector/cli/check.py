@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import click
 
+from collector.cli.check_calls import look_at_calls
 from collector.cli.keys import key_problems
 from collector.cli.output import config_option, json_option, print_json, printable
 from collector.cli.settings import load_settings
@@ -20,6 +21,8 @@ from collector.clock import Clock, SystemClock
 from collector.config.load import find
 from collector.config.settings import CollectorSettings, ListenerSettings
 from collector.errors import OperatorError
+from collector.kernel import selection
+from collector.pull.references import nothing_can_come
 from collector.sinks.kafka.settings import KafkaSettings
 from collector.sinks.kafka.topics import TopicTemplate
 from collector.subscriptions.folder import SubscriptionSet, load_folder
@@ -76,8 +79,15 @@ def check(config: str | None, clock: Clock) -> Findings:
     except OperatorError as error:
         findings.problems.extend(error.problems)
         return findings
-    subscriptions = _subscriptions(settings, clock, findings)
+    loaded = _subscriptions(settings, clock, findings)
+    subscriptions = loaded or SubscriptionSet(())
     _check_listeners(settings, clock, findings)
+    if loaded is not None and (said := nothing_can_come(settings, loaded.all)):
+        findings.problems.append(said)
+    calls = look_at_calls(settings, subscriptions.all, clock.now())
+    findings.problems.extend(calls.problems)
+    findings.warnings.extend(calls.warnings)
+    findings.notes.extend(calls.notes)
     findings.warnings.extend(_sink_warnings(settings))
     findings.warnings.extend(_state_warnings(settings))
     findings.notes.extend(
@@ -92,12 +102,13 @@ def check(config: str | None, clock: Clock) -> Findings:
     return findings
 
 
-def _subscriptions(settings: CollectorSettings, clock: Clock, findings: Findings) -> SubscriptionSet:
+def _subscriptions(settings: CollectorSettings, clock: Clock, findings: Findings) -> SubscriptionSet | None:
+    """None: there are some that cannot be read."""
     try:
         loaded = load_folder(settings.subscriptions.path, settings.subscriptions.revision)
     except OperatorError as error:
         findings.problems.extend(error.problems)
-        return SubscriptionSet(())
+        return None
     findings.warnings.extend(loaded.warnings)
     today = clock.now().strftime("%Y-%m-%dT%H:%M:%S")
     findings.warnings.extend(
@@ -105,12 +116,17 @@ def _subscriptions(settings: CollectorSettings, clock: Clock, findings: Findings
         for entry in loaded.all
         if entry.enabled and entry.expires is not None and entry.expires < today
     )
+    if selection.active() == "pure":
+        findings.warnings.extend(
+            f"{entry.origin}: it asks for SLDC, of which the pure kernel ({selection.reason()}) reads 10 MB a second at"
+            ' best; build the compiled one, or say compression = "none".'
+            for entry in loaded.all
+            if entry.enabled and entry.compression == "sldc"
+        )
     return loaded
 
 
 def _check_listeners(settings: CollectorSettings, clock: Clock, findings: Findings) -> None:
-    if not settings.listeners:
-        findings.problems.append("at listeners: there is none, so no source can come; add [listeners.NAME].")
     taken: dict[tuple[str, int], str] = {}
     if settings.monitoring.port:
         taken[settings.monitoring.address, settings.monitoring.port] = "monitoring"

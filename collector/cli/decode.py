@@ -167,9 +167,9 @@ def _delivery(message: Delivery) -> dict[str, Any]:
 def _said(value: Any) -> dict[str, Any]:
     """The fields of a frozen value that hold something."""
     return {
-        field.name: content
-        for field in dataclasses.fields(value)
-        if (content := getattr(value, field.name)) not in ("", None, ())
+        name: content
+        for name in type(value).__match_args__  # a dataclass has them as well as a named tuple
+        if (content := getattr(value, name)) not in ("", None, ())
     }
 
 

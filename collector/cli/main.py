@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "normalize": ("normalize", "Turn event XML into documents."),
     "decode": ("decode", "Take a captured body apart, layer by layer."),
     "doctor": ("doctor", "Why sources do not come: keytabs, certificates, listeners, error codes."),
+    "pull": ("pull", "Try whether events can be pulled from a machine."),
+    "winrm": ("winrm", "Ask a Windows machine about its WinRM, as winrm does."),
     "gpo": ("gpo", "The group policy text for the Windows side."),
     "tls": ("tls", "Make a lab certificate authority with certificates."),
     "version": ("version", "Version, Python, kernel and engines."),

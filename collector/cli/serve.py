@@ -15,6 +15,8 @@ from collector.cli.output import config_option
 from collector.cli.settings import load_settings
 from collector.config.settings import CollectorSettings
 from collector.errors import OperatorError
+from collector.pull.references import nothing_can_come
+from collector.subscriptions.folder import load_folder
 
 CYCLES: Final = (20_000, 20, 50)
 """When to look for reference cycles, in allocations; Python's own 700 are two looks at every batch of 100 events, for
@@ -30,7 +32,9 @@ def command(config: str | None) -> None:
     """
     settings = load_settings(config)
     if not settings.listeners:
-        raise OperatorError("There is no listener, so no source can come; add [listeners.NAME] to the settings.")
+        loaded = load_folder(settings.subscriptions.path, settings.subscriptions.revision)
+        if said := nothing_can_come(settings, loaded.all):
+            raise OperatorError(said)
     telemetry.configure(settings.log.level, settings.log.format)
     asyncio.run(serve(settings))
 

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
 
+from collector.cli import simulate_hosts as hosts
 from collector.cli.output import json_option, print_json, printable
 from collector.clock import SystemClock
 from collector.config.units import parse_duration
@@ -38,11 +39,24 @@ def _seconds(value: str) -> float:
         raise click.BadParameter(problem) from None
 
 
+class Crew(Protocol):
+    """A fleet that can be run: one that pushes, or one that waits."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for people: what kept the verdict from being ok."""
+
+    async def run(
+        self, on_progress: Callable[[fleet.Progress], None] | None = None, stop: asyncio.Event | None = None
+    ) -> Verdict: ...
+
+
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 @click.command()
-@click.option("--url", required=True, metavar="URL", help="Where to ask for subscriptions: the Server of the policy.")
+@click.option("--url", metavar="URL", help="Where to ask for subscriptions: the Server of the policy.")
+@hosts.options
 @click.option(
     "--sources",
     type=click.IntRange(1, 100_000),
@@ -88,9 +102,16 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     help="offer: as the subscription says.",
 )
 @click.option(
-    "--ca", metavar="FILE", help="PEM: who issued the collector's certificate. Default: the system's authorities."
+    "--ca",
+    metavar="FILE",
+    help="PEM: who issued the collector's certificate. Default: the system's authorities (with --serve: no"
+    " certificate is asked for).",
 )
-@click.option("--cert", metavar="FILE", help="PEM: the sources' certificate; {source} is the source's name.")
+@click.option(
+    "--cert",
+    metavar="FILE",
+    help="PEM: the sources' certificate; {source} is the source's name (with --serve: one for all, and https).",
+)
 @click.option("--key", metavar="FILE", help="PEM: its key; {source} as above. Default: in the file of --cert.")
 @click.option(
     "--mechanism",
@@ -100,7 +121,8 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--keytab",
     metavar="FILE",
-    help="Kerberos keys of the sources; {source} as above, or one file for all. Default: your own ticket (kinit).",
+    help="Kerberos keys of the sources; {source} as above, or one file for all. Default: your own ticket (kinit)."
+    " With --serve: the keys of HTTP/<host in the URL>.",
 )
 @click.option(
     "--principal",
@@ -179,18 +201,14 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="For made-up events.")
 @json_option
 def command(as_json: bool, **given: Any) -> int:  # fmt: skip
-    """Be a fleet of Windows sources that push to a collector.
+    """Be a fleet of Windows sources that push to a collector, or with --serve one that waits to be pulled.
 
     Ends with a verdict: ok, and exit code 0, only when every event that was to be sent is acknowledged.
     Ctrl-C ends it in good order, a second Ctrl-C at once.
     """
+    waiting = hosts.taken(given)
     options = _options(given)
-    crew = fleet.Fleet(options, SystemClock())
-    if crew.shares_one_identity:
-        click.echo(
-            "One identity for several sources: the collector sees one source. Use {source} in --cert or --keytab.",
-            err=True,
-        )
+    crew = _pushing(options) if waiting is None else waiting.crew(options, quiet=as_json)
     verdict = asyncio.run(_run(crew, options.duration))
     for note in crew.notes:
         click.echo(printable(note), err=True)
@@ -201,12 +219,22 @@ def command(as_json: bool, **given: Any) -> int:  # fmt: skip
     return 0 if verdict.ok else 1
 
 
+def _pushing(options: fleet.FleetOptions) -> Crew:
+    crew = fleet.Fleet(options, SystemClock())
+    if crew.shares_one_identity:
+        click.echo(
+            "One identity for several sources: the collector sees one source. Use {source} in --cert or --keytab.",
+            err=True,
+        )
+    return crew
+
+
 def _options(given: dict[str, Any]) -> fleet.FleetOptions:
     greets = given.pop("bookmark_event")
     return fleet.FleetOptions(**{**given, "greets": greets, "charset": given["charset"].lower()})
 
 
-async def _run(crew: fleet.Fleet, duration: float | None) -> Verdict:
+async def _run(crew: Crew, duration: float | None) -> Verdict:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     running = asyncio.ensure_future(_shown(crew, stop, duration))
 
@@ -223,7 +251,7 @@ async def _run(crew: fleet.Fleet, duration: float | None) -> Verdict:
         raise KeyboardInterrupt from None
 
 
-async def _shown(crew: fleet.Fleet, stop: asyncio.Event, duration: float | None) -> Verdict:
+async def _shown(crew: Crew, stop: asyncio.Event, duration: float | None) -> Verdict:
     with _bar(duration) as tell:
         return await crew.run(tell, stop)
 

@@ -16,6 +16,7 @@ from lxml import etree
 
 from collector.auth.certificate import Authorities, thumbprint
 from collector.auth.mechanisms import MECHANISMS
+from collector.cli.check_calls import listed_in_files
 from collector.cli.gpo import base_of
 from collector.cli.output import config_option, json_option, print_json, print_rows, printable
 from collector.cli.settings import load_settings, reading_state
@@ -24,6 +25,7 @@ from collector.clock import SystemClock
 from collector.config.settings import CollectorSettings, ListenerSettings
 from collector.errors import OperatorError
 from collector.model import Caller
+from collector.pull.roster import CALLED
 from collector.subscriptions.folder import SubscriptionSet, load_folder
 from collector.subscriptions.offers import delivery_url, make_offer
 from collector.subscriptions.subscription import Subscription
@@ -45,7 +47,7 @@ command.add_command(import_)
 @config_option
 @json_option
 def list_(config: str | None, as_json: bool) -> None:
-    """One line for each subscription; sources is how many have asked for it so far."""
+    """One line for each subscription; sources is how many have asked for it so far, or how many it calls."""
     settings = load_settings(config)
     subscriptions = _loaded(settings)
     print_rows(_rows(settings, subscriptions), COLUMNS, as_json=as_json, empty="There is no subscription.")
@@ -90,7 +92,7 @@ def _rows(settings: CollectorSettings, subscriptions: SubscriptionSet) -> Iterat
             "revision": subscription.revision,
             "enabled": subscription.enabled,
             "type": subscription.type,
-            "sources": len(sources[subscription.id]),
+            "sources": _number(settings, subscription, sources[subscription.id]),
         }
 
 
@@ -122,8 +124,30 @@ def _details(settings: CollectorSettings, subscription: Subscription) -> dict[st
         "certificates_allow": list(subscription.certificates.allow),
         "certificates_deny": list(subscription.certificates.deny),
         "sddl": subscription.sddl,
+        **_called(settings, subscription),
         "versions": _versions(settings, subscription),
         "query": subscription.query,
+    }
+
+
+def _number(settings: CollectorSettings, subscription: Subscription, seen: set[str]) -> int:
+    """How many have asked; of one that calls them: how many it calls, as far as no directory knows better."""
+    if subscription.type not in CALLED:
+        return len(seen)
+    resolved, directories = listed_in_files(settings, subscription)
+    return len(seen) if directories or not resolved.whole else len(resolved.addresses)
+
+
+def _called(settings: CollectorSettings, subscription: Subscription) -> dict[str, Any]:
+    """Whom it calls, and as whom; nothing of those that sources come to by themselves."""
+    if subscription.type not in CALLED:
+        return {}
+    resolved, directories = listed_in_files(settings, subscription)
+    return {
+        "credentials": subscription.credentials,
+        "called": [address.written for address in resolved.addresses],
+        "directories": directories,
+        "source_problems": list(resolved.problems),
     }
 
 

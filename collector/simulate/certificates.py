@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from collector.errors import OperatorError
-from collector.simulate.wire import tls_context
+from collector.wire.tls import tls_context
 
 MARK = "{source}"
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from collector.simulate.delivery import Delivery, Manner
-from collector.simulate.proof import Proof
 from collector.simulate.reading import Reading
 from collector.simulate.replies import Judgement, Offered, Refused, TryAgain, Unproved, judge_enumerate
 from collector.simulate.source import Source
 from collector.simulate.wire import TurnedAway, Unproven, Unreachable, Wire
+from collector.wire.proof import Proof
 from collector.wsman.requests import Speaker, write_end, write_enumerate
 
 FIRST_ATTEMPTS = 1.0
@@ -145,4 +145,5 @@ class Conversation:
                 delivery.flush()
 
     def _wire(self, url: str) -> Wire:
-        return Wire(url, self.manner.charset, self.context(), self.manner.timeout, self.prove)
+        manner = self.manner
+        return Wire(url, manner.charset, self.context(), manner.timeout, self.prove, manner.ways)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from collector.clock import Clock
@@ -18,11 +18,13 @@ from collector.simulate.reading import Beat, Parcel, Reading, Wait
 from collector.simulate.replies import Judgement, Refused, Taken, TryAgain, judge_delivery
 from collector.simulate.source import Source
 from collector.simulate.wire import NotConnected, Unreachable, Wire
+from collector.wire.connection import Ways
 from collector.wsman.messages import Offer
 from collector.wsman.requests import (
     Speaker,
     Target,
     write_end,
+    write_event,
     write_events,
     write_heartbeat,
     write_subscription_end,
@@ -30,6 +32,8 @@ from collector.wsman.requests import (
 
 FAREWELL = 2.0
 """Seconds for SubscriptionEnd and End together; Windows gives them half a second (PT0.500S) and leaves."""
+CONNECTING = 60.0
+"""Seconds for a connection: a collector under load, on a machine with thousands of us, is slow and not away."""
 SHORTEST_PAUSE = 0.02
 """Seconds between two attempts at least: a collector that offers an interval of nothing shall not spin us."""
 
@@ -41,7 +45,7 @@ class Manner:
     *compression*: ``offer`` (as the subscription says), ``sldc`` or ``none``. *refresh* is the Refresh of
     the policy, *retry_interval* the most seconds between two attempts whatever ConnectionRetry says (None:
     as it says), *timeout* how long an answer may take: the OperationTimeout that is sent along. *away*
-    is how long a machine is down when it reboots.
+    is how long a machine is down when it reboots. *ways* is what all their connections share.
     """
 
     url: str
@@ -53,6 +57,7 @@ class Manner:
     retry_interval: float | None = None
     timeout: float = 60.0
     away: float = 1.0
+    ways: Ways = field(default_factory=lambda: Ways(patience=CONNECTING))
 
 
 def target_of(offer: Offer) -> Target:
@@ -62,7 +67,10 @@ def target_of(offer: Offer) -> Target:
 
 
 class Delivery:
-    """One subscription's connection and what goes over it."""
+    """One subscription's connection and what goes over it.
+
+    *mode* is Events, Push or PushWithAck; the last two say one event at a time, so *reading* has to.
+    """
 
     def __init__(
         self,
@@ -71,8 +79,10 @@ class Delivery:
         manner: Manner,
         open_wire: Callable[[str], Wire],
         heard: Callable[[Source, Judgement], None],
+        mode: str = "Events",
     ) -> None:
         self.reading = reading
+        self._mode = mode
         self._source = source
         self._manner = manner
         self._open_wire = open_wire
@@ -188,6 +198,8 @@ class Delivery:
                 return TryAgain(str(error), answered=False)
             raise
         self._source.ledger.put_on_wire(self.reading.offer.identifier, sequences)
+        if self._mode == "Push" and answer.status // 100 == 2:
+            return Taken()  # nobody acknowledges in this mode (protocol.md 7.6): that it arrived has to do
         return judge_delivery(answer, message_id)
 
     async def _break_off(self, now: float) -> None:
@@ -202,6 +214,16 @@ class Delivery:
         operation_id = self._manner.new_id()
         if isinstance(step, Beat):
             return write_heartbeat(self._speaker, self._target, message_id=message_id, operation_id=operation_id)
+        if self._mode != "Events" and isinstance(step.events[0], str):
+            return write_event(
+                self._speaker,
+                self._target,
+                step.events[0],
+                step.bookmark,
+                message_id=message_id,
+                operation_id=operation_id,
+                acknowledged=self._mode == "PushWithAck",
+            )
         return write_events(
             self._speaker,
             self._target,

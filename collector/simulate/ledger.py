@@ -64,6 +64,11 @@ class Ledger:
                 self._owed[sequence] -= 1
                 self.acknowledged += not self._owed[sequence]
 
+    def taken(self, subscription: str, sequence: int) -> bool:
+        """Whether *subscription* has acknowledged the event."""
+        flags = self._flags.get(subscription, b"")
+        return sequence < len(flags) and flags[sequence] == _ACKNOWLEDGED
+
     def open(self, subscription: str) -> list[int]:
         """The sequences that were sent to *subscription* and not acknowledged, ascending."""
         return [at for at, flag in enumerate(self._flags.get(subscription, ())) if flag == _SENT]

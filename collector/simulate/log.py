@@ -88,9 +88,13 @@ class EventLog:
         self._appended += 1
         if self._capacity is not None and len(self._records) > self._capacity * 9 // 8:
             del self._records[: -self._capacity]
+        self.stir()
+        return record
+
+    def stir(self) -> None:
+        """Let everybody who listens look again, although nothing may have been appended."""
         for tell in self._listeners:
             tell()
-        return record
 
     def since(self, sequence: int) -> Iterator[Record]:
         """The records from *sequence* on that are still there, oldest first."""
@@ -114,6 +118,6 @@ class EventLog:
                 self._newest[channel] = record_id
 
     def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
-        """Call *tell* after each append, until what this returns is called."""
+        """Call *tell* after each append and ``stir``, until what this returns is called."""
         self._listeners.append(tell)
         return lambda: self._listeners.remove(tell)

@@ -18,7 +18,7 @@ from collector.auth.initiators import Initiators
 from collector.auth.keytab import Entry, read_keytab
 from collector.errors import OperatorError
 from collector.simulate.certificates import MARK, filled, present
-from collector.simulate.proof import Proof
+from collector.wire.proof import Proof
 
 SHORT = "{SOURCE}"
 PRINCIPAL = "{SOURCE}$"

@@ -81,8 +81,8 @@ class Reading:
         self.refused = False  # the collector turned it down for good
         self.lost = 0  # records that rolled out of the log unread
         self._log = log
-        self._start = dict(start)
-        self._selects = selects
+        self.start = dict(start)
+        self.selects = selects
         self._size = size
         self._room = (offer.max_envelope_size or MAX_ENVELOPE) - frame - size(bookmark_list(start, None, backward=True))
         self._wrapping = size(" " * WRAPPING)
@@ -153,7 +153,7 @@ class Reading:
             self._cursor = record.sequence + 1
 
     def _new(self, record: Record) -> bool:
-        return record.record_id > self._start.get(record.channel, 0) and self._selects(record)
+        return record.record_id > self.start.get(record.channel, 0) and self.selects(record)
 
     def _take(self, record: Record, now: float) -> bool:
         """Put *record* into the open batch; False: it has to wait for the next one."""

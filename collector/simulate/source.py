@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from html import escape
+from datetime import datetime
 
 from collector.query.matcher import Matcher
 from collector.query.query_list import parse_query_list
 from collector.query.xpath import QueryError
+from collector.simulate.beginning import beginning, bookmark_event, places
 from collector.simulate.ledger import Ledger
 from collector.simulate.log import EventLog
 from collector.simulate.reading import Reading
-from collector.wsman.bookmark import positions
 from collector.wsman.messages import Offer
-from collector.wsman.names import EARLIEST
 
 MOST_SUBSCRIPTIONS = 200
 """Subscriptions a source follows; real policies have fewer than ten, and the ledger counts in bytes."""
@@ -64,10 +62,10 @@ class Source:
 
     def receive(self, offers: Sequence[Offer], moment: datetime) -> Changes:
         """Follow *offers*, made at *moment*; those beyond MOST_SUBSCRIPTIONS are complained about."""
-        bookmarks = [_places(offer.bookmark) or {} for offer in offers]
+        bookmarks = [places(offer.bookmark) or {} for offer in offers]
         if not self.subscribed:
-            for places in bookmarks:
-                self.log.go_on_after(places)
+            for marked in bookmarks:
+                self.log.go_on_after(marked)
             self.before_first()
             self.subscribed = True
         offered = {offer.version for offer in offers}
@@ -75,8 +73,10 @@ class Source:
         self.ledger.lost += sum(reading.lost for reading in closed)
         opened = []
         for offer in offers:
-            if offer.version not in self.readings:
-                reading = self._subscribe(offer, moment)
+            if not offer.version:
+                self._complain(offer, "the offer has no version")
+            elif offer.version not in self.readings:
+                reading = self.follow(offer, moment)
                 if reading is not None:
                     self.readings[offer.version] = reading
                     opened.append(reading)
@@ -107,18 +107,21 @@ class Source:
         held = (self.log.record(sequence) for sequence in self.ledger.confirmed())
         return [(record.channel, record.record_id) for record in held if record is not None]
 
-    def _subscribe(self, offer: Offer, moment: datetime) -> Reading | None:
+    def follow(self, offer: Offer, moment: datetime) -> Reading | None:
+        """Subscribe to *offer* at *moment*; None, and a complaint: it cannot be done."""
         try:
             if len(self.readings) >= MOST_SUBSCRIPTIONS:
                 raise QueryError(f"a source follows at most {MOST_SUBSCRIPTIONS} subscriptions")
-            if not (offer.version and offer.identifier):
-                raise QueryError("the offer has no version or no e:Identifier")
+            if not offer.identifier:
+                raise QueryError("the offer has no e:Identifier")
             query = parse_query_list(offer.query)
         except QueryError as error:  # Windows writes event 102 and goes on with the others
             self._complain(offer, str(error))
             return None
         matcher = Matcher.compile(query)
-        start, fresh = self._start(offer, query.channels)
+        start, fresh = beginning(
+            self.log, offer.bookmark, query.channels, read_existing_events=offer.read_existing_events
+        )
         former = self._former.pop(offer.identifier, None)
         if not fresh:
             self._settle_by_bookmark(offer, start)
@@ -134,20 +137,6 @@ class Source:
             greeting=bookmark_event(self.name, moment) if fresh and self.nature.greets else None,
         )
 
-    def _start(self, offer: Offer, queried: Sequence[str]) -> tuple[dict[str, int], bool]:
-        """The record number per channel after which to read, and whether this is a start from now on."""
-        places = _places(offer.bookmark)
-        if places is not None:
-            # A place beyond the end is of another log (cleared, reinstalled): read all there is, lose nothing.
-            return {channel: at for channel, at in places.items() if at <= self.log.newest(channel)}, False
-        if offer.read_existing_events:
-            return {}, False
-        wanted = {channel.lower() for channel in queried}
-        known = [channel for channel in self.log.channels if channel.lower() in wanted]
-        spelled = {channel.lower() for channel in known}
-        channels = [*known, *(channel for channel in queried if channel.lower() not in spelled)]
-        return {channel: self.log.newest(channel) for channel in channels}, True
-
     def _settle_by_bookmark(self, offer: Offer, start: Mapping[str, int]) -> None:
         """An Ack may have been lost, but the bookmark that the collector offers says what it has."""
         taken = []
@@ -161,24 +150,3 @@ class Source:
         complaint = f"{self.name}: subscription {offer.name}: {text}"
         if complaint not in self.complaints:
             self.complaints.append(complaint)
-
-
-def bookmark_event(computer: str, moment: datetime) -> str:
-    """The artificial event 111 (protocol.md 6.5.1): no log event, only the carrier of a first bookmark."""
-    moment = moment.astimezone(UTC)
-    return (
-        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
-        "<Provider Name='Microsoft-Windows-EventForwarder'/><EventID>111</EventID>"
-        f"<TimeCreated SystemTime='{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z'/>"
-        f"<Computer>{escape(computer, quote=False)}</Computer></System><SubscriptionBookmarkEvent>"
-        "<SubscriptionId></SubscriptionId></SubscriptionBookmarkEvent></Event>"
-    )
-
-
-def _places(bookmark: str | None) -> dict[str, int] | None:
-    """Record number per channel of an offered bookmark; None: there is none. Earliest is before every record."""
-    if bookmark is None:
-        return None
-    if bookmark.strip() == EARLIEST:
-        return {}
-    return dict(positions(bookmark).records)

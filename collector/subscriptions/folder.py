@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from collector.errors import OperatorError, SourceError
+from collector.errors import Backpressure, OperatorError, SourceError
 from collector.model import Caller
 from collector.query.query_list import parse_query_list, warnings
 from collector.subscriptions.audience import meant_for, why_not
+from collector.subscriptions.members import Members
 from collector.subscriptions.problems import FileProblems
 from collector.subscriptions.revision import revision_of_file, revision_of_folder
 from collector.subscriptions.sddl import parse_sddl
@@ -34,10 +35,14 @@ class NotEntitled(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionSet:
-    """Subscriptions that were loaded together. *warnings* are sentences; nothing is refused for them."""
+    """Subscriptions that were loaded together. *warnings* are sentences; nothing is refused for them.
+
+    *members* know the sources of those that call them.
+    """
 
     all: tuple[Subscription, ...] = ()
     warnings: tuple[str, ...] = ()
+    members: Members = field(default_factory=Members, repr=False, compare=False)
     _by_id: dict[str, Subscription] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,25 +65,39 @@ class SubscriptionSet:
         return (entry for entry in self.all if entry.enabled and entry.type == "source-initiated")
 
     def require_entitled(self, identifier: str, caller: Caller) -> Subscription:
-        """The subscription that *caller* may deliver to. Raises ``NotEntitled``."""
+        """The subscription that *caller* may deliver to. Raises ``NotEntitled``.
+
+        ``Backpressure`` where it may be one of the sources and their list was not read yet: a refusal would end its
+        subscription.
+        """
         subscription = self.by_id(identifier)
         if subscription is None:
             raise NotEntitled(f"there is no subscription {identifier[:64]!r}")
         if not subscription.enabled:
             raise NotEntitled(f"subscription {subscription.name} is disabled")
-        if subscription.type != "source-initiated":
-            raise NotEntitled(f"subscription {subscription.name} is of type {subscription.type}; nobody pushes to it")
+        if subscription.type == "pull":
+            raise NotEntitled(f"subscription {subscription.name} is of type pull; nobody pushes to it")
         if reason := why_not(subscription, caller):
             raise NotEntitled(f"subscription {subscription.name} is not meant for {caller.name}: {reason}")
+        if subscription.type == "push":
+            self._require_member(subscription, caller)
         return subscription
 
+    def _require_member(self, subscription: Subscription, caller: Caller) -> None:
+        match self.members.include(subscription, caller):
+            case None:
+                raise Backpressure("starting", f"the sources of subscription {subscription.name} were not listed yet")
+            case False:
+                who = f"{caller.principal or caller.name} from {caller.address}"
+                raise NotEntitled(f"subscription {subscription.name} is not meant for {who}: it is none of its sources")
 
-def load_folder(path: Path, revision: str | None = None) -> SubscriptionSet:
+
+def load_folder(path: Path, revision: str | None = None, members: Members | None = None) -> SubscriptionSet:
     """Every subscription in *path*, in the order of the file names.
 
-    *revision* replaces git's commit and the files' hashes. Raises ``OperatorError`` (78) with
-    one sentence for each problem of each file; reading git takes up to a few seconds, so an
-    event loop calls this in a thread.
+    *revision* replaces git's commit and the files' hashes; *members* outlive what is loaded.
+    Raises ``OperatorError`` (78) with one sentence for each problem of each file; reading git takes up to a few
+    seconds, so an event loop calls this in a thread.
     """
     files = _files(path)
     stated = revision or (revision_of_folder(path) if files else None)
@@ -92,7 +111,7 @@ def load_folder(path: Path, revision: str | None = None) -> SubscriptionSet:
     problems.extend(_duplicates(loaded))
     if problems:
         raise OperatorError(*problems)
-    return SubscriptionSet(tuple(loaded), tuple(_warnings(path, loaded)))
+    return SubscriptionSet(tuple(loaded), tuple(_warnings(path, loaded)), members or Members())
 
 
 def read_file(path: Path, revision: str | None = None) -> Subscription:
@@ -152,11 +171,6 @@ def _warnings(path: Path, loaded: Sequence[Subscription]) -> list[str]:
     ]
     if not any(subscription.enabled for subscription in loaded):
         found.append(f"{path} holds no enabled subscription: sources are told that nothing is wanted from them.")
-    found.extend(
-        f"{subscription.origin}: its type is {subscription.type}, which this version keeps but does not serve."
-        for subscription in loaded
-        if subscription.enabled and subscription.type != "source-initiated"
-    )
     found.extend(
         f"{subscription.origin}: its sddl: {note}."
         for subscription in loaded

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from collector.subscriptions.sources import SourceList
+
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
@@ -50,8 +52,8 @@ class Subscription:
     no namespace. *origin* is the file it came from, *revision* the revision of contract.md
     section 2. Callers with a certificate must have one of *issuers* (SHA-1 thumbprints in lower-case hex)
     and be in *certificates*; *sddl*, which has been parsed once when it stands here, is for domain
-    members; *audience* is for everybody. *sources* and *credentials* belong to pull and push and are
-    kept for them.
+    members; *audience* is for everybody. *sources* and *credentials* (a name of ``[credentials]``) are whom
+    pull and push call, and as whom; others have none.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Subscription:
     sddl: str | None = None
     issuers: tuple[str, ...] = ()
     certificates: Audience = field(default_factory=Audience)
-    sources: tuple[str, ...] = ()
+    sources: tuple[SourceList, ...] = ()
     credentials: str | None = None
     revision: str = ""
     origin: str = ""

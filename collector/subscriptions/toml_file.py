@@ -7,7 +7,7 @@ import tomllib
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from collector.config.explain import explain, path_of, problems_error, syntax_problem
@@ -17,6 +17,8 @@ from collector.config.units import Duration, Size
 from collector.query.query_list import QueryList, QueryProblems, parse_query_list, query_list_of
 from collector.subscriptions.problems import FileProblems
 from collector.subscriptions.sddl import SddlError, parse_sddl
+from collector.subscriptions.sources import SourceList
+from collector.subscriptions.sources_key import WANTED, read_sources
 from collector.subscriptions.subscription import Audience, DeliverySettings, Spoofing, Subscription
 
 NAMESPACE = UUID("290c0a3f-735d-45b4-8d64-9443d36df9bc")
@@ -82,12 +84,6 @@ class SpoofingTable(Settings):
         return [domain.lower() for domain in value]
 
 
-class SourcesFile(Settings):
-    """``sources = { file = "hosts.txt" }``; read by pull."""
-
-    file: str
-
-
 class SubscriptionFile(Settings):
     """The whole file."""
 
@@ -108,7 +104,7 @@ class SubscriptionFile(Settings):
     select: list[ClauseTable] = Field(default_factory=list)
     suppress: list[ClauseTable] = Field(default_factory=list)
     query: str | None = None
-    sources: list[str] | SourcesFile = Field(default_factory=list)
+    sources: Annotated[tuple[SourceList, ...], BeforeValidator(read_sources)] = ()
     credentials: str | None = None
     expires: Annotated[str, Field(min_length=1)] | None = None
     sddl: Annotated[str, Field(min_length=1)] | None = None
@@ -149,17 +145,6 @@ class SubscriptionFile(Settings):
             raise problems_error(wrong)
         return found
 
-    @field_validator("sources", mode="before")
-    @classmethod
-    def _hosts(cls, value: object) -> object:
-        match value:
-            case {"file": str(), **rest} if not rest:
-                return value
-            case list() if all(isinstance(host, str) for host in value):
-                return value
-            case _:
-                raise ValueError('sources is a list such as ["http://host:5985"], or { file = "hosts.txt" }')
-
     @model_validator(mode="after")
     def _one_query(self) -> SubscriptionFile:
         if self.query is not None and (self.select or self.suppress):
@@ -168,6 +153,8 @@ class SubscriptionFile(Settings):
             raise problems_error([((), "nothing is selected; give at least one [[select]] with a channel.")])
         if self.type == "source-initiated" and (self.sources or self.credentials):
             raise problems_error([(("type",), 'sources and credentials need type = "pull" or "push".')])
+        if self.type != "source-initiated" and self.enabled and not self.sources:
+            raise problems_error([(("sources",), f"type {self.type} calls its sources: it is missing. {WANTED}")])
         return self
 
 
@@ -197,7 +184,7 @@ def read_toml(text: str) -> Subscription:
         delivery=DeliverySettings(**file.delivery.model_dump()),
         audience=Audience(tuple(file.audience.allow), tuple(file.audience.deny)),
         spoofing=Spoofing(file.spoofing.policy, tuple(file.spoofing.relays), tuple(file.spoofing.domains)),
-        sources=tuple(file.sources) if isinstance(file.sources, list) else (f"file:{file.sources.file}",),
+        sources=file.sources,
         credentials=file.credentials,
         expires=file.expires,
         sddl=file.sddl,

@@ -7,9 +7,12 @@ end before its line does. What is written must say what was read: ``importing`` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import assert_never
 from uuid import uuid5
 
+from collector.subscriptions.sources import CsvSources, DirectorySources, FileSources, ListedSources, SourceList
 from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Spoofing, Subscription
 from collector.subscriptions.toml_file import NAMESPACE
 
@@ -47,7 +50,9 @@ def _settings(it: Subscription) -> Iterator[str]:
     yield f"enabled = {_truth(it.enabled)}"
     if it.type != "source-initiated":
         yield f"type = {text(it.type)}"
-        yield f"sources = {_list(it.sources)}"
+        yield f"sources = {_sources(it.sources)}"
+        if it.credentials is not None:
+            yield f"credentials = {text(it.credentials)}"
     yield f"content_format = {text(it.content_format)}"
     if it.locale is not None:
         yield f"locale = {text(it.locale)}"
@@ -60,6 +65,30 @@ def _settings(it: Subscription) -> Iterator[str]:
         yield f"sddl = {text(it.sddl)}"
     if it.issuers:
         yield f"issuers = {_list(it.issuers)}"
+
+
+def _sources(lists: Sequence[SourceList]) -> str:
+    """The key ``sources``: one table alone, else a list."""
+    listed = [entry for entry in lists if isinstance(entry, ListedSources)]
+    if len(listed) == len(lists):
+        return _list(address.written for entry in listed for address in entry.addresses)
+    written = [one for entry in lists for one in _source_list(entry)]
+    return written[0] if len(written) == 1 and written[0].startswith("{") else f"[{', '.join(written)}]"
+
+
+def _source_list(entry: SourceList) -> Iterator[str]:
+    match entry:
+        case ListedSources(addresses):
+            yield from (text(address.written) for address in addresses)
+        case FileSources(path):
+            yield f"{{ file = {text(str(path))} }}"
+        case CsvSources(path):
+            yield f"{{ csv = {text(str(path))} }}"
+        case DirectorySources():
+            said = {field.name: getattr(entry, field.name) for field in fields(entry)}
+            yield f"{{ ldap = {{ {', '.join(f'{name} = {text(one)}' for name, one in said.items() if one)} }} }}"
+        case _:
+            assert_never(entry)
 
 
 def _delivery(it: DeliverySettings) -> Iterator[str]:

@@ -18,6 +18,7 @@ from lxml.etree import _Element as Element
 from collector.query.query_list import QueryProblems, line_of, parse_query_list, placed
 from collector.subscriptions.problems import FileProblems
 from collector.subscriptions.sddl import SddlError, parse_sddl
+from collector.subscriptions.sources import ListedSources, SourceList, SourceProblem, parse_source
 from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Subscription
 from collector.subscriptions.toml_file import DEFAULT_LOCALE, NAMESPACE, thumbprint_of
 from collector.wsman.xml import XmlError
@@ -32,15 +33,24 @@ _MODES = {"normal": "normal", "0": "normal", "custom": "custom", "1": "custom", 
 _TYPES = {"sourceinitiated": "source", "0": "source", "collectorinitiated": "collector", "1": "collector"}
 _DELIVERIES = {"pull": "pull", "1": "pull", "push": "push", "2": "push"}
 _FORMATS = {"events": "raw", "1": "raw", "renderedtext": "rendered_text", "2": "rendered_text"}
+_TRANSPORTS: Mapping[str, str | None] = {"http": "http", "https": "https"}
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 # (MaxLatencyTime, Heartbeat/@Interval) in seconds of each mode (protocol.md 12.5)
 _NUMBERS = {"normal": (900.0, 900.0), "custom": (900.0, 900.0), "minlatency": (30.0, 3600.0),
             "minbandwidth": (21600.0, 21600.0)}  # fmt: skip
-_MEANINGLESS = ("LogFile", "PublisherName", "TransportName", "TransportPort", "CredentialsType")
+_MEANINGLESS = ("LogFile", "PublisherName", "CredentialsType")
 """Elements that tell a Windows collector where to put events and how to call itself."""
+_OF_CALLS = ("TransportName", "TransportPort")
+"""Elements that say how sources are called, which nobody does whose sources come by themselves."""
 _PULL_ITEMS = 5
 """MaxItems of Normal when the collector pulls (protocol.md 12.5)."""
+
+
+_CREDENTIALS = (
+    "Its sources are called: write the account into [credentials.NAME] of collector.toml, and that name here as"
+    " credentials."
+)
 
 
 @dataclass(slots=True)
@@ -102,6 +112,14 @@ class _Reader:
             self._wrong(self.find(path), f"in {path}, {error}")
         return text or None
 
+    def port(self) -> int | None:
+        """TransportPort; None when there is none."""
+        port = self.number("TransportPort", 1)
+        if port is not None and port > 65535:
+            self._wrong(self.find("TransportPort"), f"TransportPort is {port}; 1 to 65535 would be right.")
+            return None
+        return port
+
     def _wrong(self, element: Element | None, sentence: str) -> None:
         self.problems.append((None if element is None else line_of(element), sentence))
 
@@ -116,9 +134,12 @@ def read_wecutil_to_import(content: bytes) -> Imported:
     """The same with its query as it was written, and notes on what our files do not carry. Raises ``FileProblems``."""
     reader, text = _opened(content)
     subscription = _read(reader, text)
-    if subscription.type == "source-initiated":  # then EventSources mean nothing
-        subscription = replace(subscription, sources=())
     notes = [f"Not carried over: {', '.join(left)}."] if (left := _left_out(reader, subscription)) else []
+    if subscription.type != "source-initiated":
+        notes.append(_CREDENTIALS)
+        if subscription.enabled and not subscription.sources:
+            subscription = replace(subscription, enabled=False)
+            notes.append("It names no enabled EventSource to call, so it is imported disabled; give sources.")
     return Imported(subscription, _written_query(reader).strip(), (*notes, *_difference(subscription)))
 
 
@@ -180,7 +201,7 @@ def _subscription(reader: _Reader, query: str) -> Subscription:
         certificates=Audience(
             reader.texts(f"{allowed}/AllowedSubjectList/Subject"), reader.texts(f"{allowed}/DeniedSubjectList/Subject")
         ),
-        sources=_sources(reader),
+        sources=_sources(reader) if kind != "source-initiated" else (),
     )
 
 
@@ -229,13 +250,15 @@ def _written_query(reader: _Reader) -> str:
 
 def _left_out(reader: _Reader, subscription: Subscription) -> list[str]:
     """What the file says and our files do not, as far as it has a value; never a credential's value."""
-    said = [f"{name} {reader.text(name)}" for name in _MEANINGLESS if reader.text(name)]
+    words = _MEANINGLESS if subscription.type != "source-initiated" else (*_MEANINGLESS, *_OF_CALLS)
+    said = [f"{name} {reader.text(name)}" for name in words if reader.text(name)]
     host = reader.text("Delivery/PushSettings/HostName")
     said.extend([f"HostName {host}"] if host else [])
     sources = reader.find("EventSources")
     hosts = 0 if sources is None else len(sources.findall("{*}EventSource"))
-    if hosts > len(subscription.sources):
-        said.append(f"{hosts - len(subscription.sources)} EventSource that is disabled or needs another type")
+    kept = sum(len(entry.addresses) for entry in subscription.sources if isinstance(entry, ListedSources))
+    if hosts > kept:
+        said.append(f"{hosts - kept} EventSource that is disabled or needs another type")
     if next(reader.root.iter("{*}UserName", "{*}Password"), None) is not None:
         said.append("user names and passwords")
     return said
@@ -257,14 +280,22 @@ def _query(reader: _Reader, text: str) -> str:
         return ""
 
 
-def _sources(reader: _Reader) -> tuple[str, ...]:
+def _sources(reader: _Reader) -> tuple[SourceList, ...]:
     """The enabled hosts of a collector-initiated subscription; credentials stay where they are."""
+    transport = reader.word("TransportName", _TRANSPORTS, None)
+    port = reader.port()
     parent = reader.find("EventSources")
-    return tuple(
-        text_of(source.find("{*}Address"))
-        for source in ([] if parent is None else parent.findall("{*}EventSource"))
-        if source.get("Enabled", "true").strip().lower() in ("true", "1")
-    )
+    hosts = []
+    for source in [] if parent is None else parent.findall("{*}EventSource"):
+        if source.get("Enabled", "true").strip().lower() not in ("true", "1"):
+            continue
+        try:
+            found = parse_source(text_of(source.find("{*}Address")))
+        except SourceProblem as error:
+            reader.problems.append((line_of(source), f"in EventSource: {error}."))
+        else:
+            hosts.append(replace(found, port=found.port or port, transport=found.transport or transport))
+    return (ListedSources(tuple(hosts)),) if hosts else ()
 
 
 def _decoded(content: bytes) -> str:

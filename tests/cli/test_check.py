@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from collector.kernel import selection
 from collector.simulate.authority import issue, make_authority
 from tests.cli.running import Ended, wef
 from tests.cli.site import HOST, NOW, make_keys, make_site
@@ -52,6 +55,32 @@ def test_settings_that_are_nowhere_are_a_sentence(tmp_path: Path, capsys: pytest
 
     assert ended.code == 78
     assert "is not there" in ended.err
+
+
+@pytest.fixture
+def _the_kernel_as_before() -> Iterator[None]:
+    yield
+    selection.choose(pure=os.environ.get("WEF_KERNEL") == "pure")
+
+
+@pytest.mark.usefixtures("_the_kernel_as_before")
+@pytest.mark.parametrize("kernel", ["pure", ""])
+def test_sldc_for_the_pure_kernel_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    """It reads ten megabytes a second at best; better to know than to look for a slow disk."""
+    make_keys(tmp_path)
+    path = make_site(tmp_path)
+    (tmp_path / "subscriptions" / "two.toml").write_text(
+        'name = "two"\ncompression = "sldc"\n[[select]]\nchannel = "System"\n'
+    )
+    monkeypatch.setenv("WEF_KERNEL", kernel)
+
+    code, _, warnings = check(capsys, path)
+
+    assert code == 0
+    assert ["two.toml" in text and "SLDC" in text for text in warnings] == [True] * (selection.active() == "pure")
+    assert kernel == "" or warnings
 
 
 @pytest.mark.parametrize(("topic", "warned"), [("windows-{computer}", True), ("windows-{dataset}", False)])
@@ -214,7 +243,8 @@ def test_without_a_listener_nobody_can_come(tmp_path: Path, capsys: pytest.Captu
     code, problems, _ = check(capsys, path)
 
     assert code == 78
-    assert problems == ["at listeners: there is none, so no source can come; add [listeners.NAME]."]
+    said = "there is none, so no source can come; add [listeners.NAME], or a subscription of type pull."
+    assert problems == [f"at listeners: {said}"]
 
 
 @pytest.mark.parametrize(("address", "clash"), [("127.0.0.1", True), ("*", True), ("127.0.0.2", False)])

@@ -15,8 +15,8 @@ from collector.clock import SystemClock
 from collector.kernel import sldc
 from collector.simulate.authority import issue, make_authority
 from collector.simulate.charset import Charset
-from collector.simulate.proof import Proof
 from collector.simulate.wire import Answer, TurnedAway, Unproven, Unreachable, Wire
+from collector.wire.proof import Proof
 from tests.simulate.sealing import FarEnd, Met, ToyInitiator, ToySeal, answering, echo, opened, sealed
 
 TEXT = "<s:Envelope>é</s:Envelope>"

@@ -115,8 +115,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_what_may_surprise_is_warned_about(tmp_path: Path) -> None:
-    """Types that are kept and not served, entries of an SDDL that count for nothing."""
-    toml(tmp_path, "pull", 'type = "pull"\nsources = ["a"]')
+    """Entries of an SDDL that count for nothing."""
     (tmp_path / "w.xml").write_text(
         "<Subscription><SubscriptionId>w</SubscriptionId><SubscriptionType>SourceInitiated</SubscriptionType>"
         f"<Query>{SYSTEM_QUERY}</Query>"
@@ -125,8 +124,7 @@ def test_what_may_surprise_is_warned_about(tmp_path: Path) -> None:
 
     found = load_folder(tmp_path).warnings
 
-    assert found[0] == f"{tmp_path / 'pull.toml'}: its type is pull, which this version keeps but does not serve."
-    assert found[1:] == (
+    assert found == (
         f"{tmp_path / 'w.xml'}: its sddl: (A;;GW;;;DC) does not count, because it grants neither GA nor GR.",
         f"{tmp_path / 'w.xml'}: its sddl: no entry of it lets anybody have the subscription.",
     )
@@ -163,7 +161,7 @@ def test_an_identifier_is_the_same_in_any_case(identifier: str) -> None:
     [
         ({"id": "other"}, "there is no subscription '11111111-2222-3333-4444-555555555555'"),
         ({"enabled": False}, "subscription s is disabled"),
-        ({"type": "push"}, "subscription s is of type push; nobody pushes to it"),
+        ({"type": "pull"}, "subscription s is of type pull; nobody pushes to it"),
         ({"audience": Audience(deny=("ws-*",))}, f"{NOT_MEANT}: [audience] does not name it, or denies it"),
         ({"certificates": Audience(("x",))}, f"{NOT_MEANT}: [certificates] does not name it, or denies it"),
         ({"issuers": ("cd" * 20,)}, f"{NOT_MEANT}: its certificate's CA {'ab' * 20} is none of issuers"),

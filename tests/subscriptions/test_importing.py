@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.subscriptions.importing import file_name, import_text, read_foreign
 from collector.subscriptions.problems import FileProblems
+from collector.subscriptions.sources import ListedSources, SourceAddress
 from collector.subscriptions.subscription import Audience, DeliverySettings, Imported, Spoofing, Subscription
 from collector.subscriptions.toml_file import NAMESPACE, read_toml
 from collector.subscriptions.toml_text import duration, toml_text
@@ -111,7 +112,9 @@ def test_a_file_that_is_silent_about_domain_members_is_imported_with_a_note(said
     (found,) = read_foreign(content).notes
 
     assert note in found
-    assert read_foreign(content.replace(b"SourceInitiated", b"CollectorInitiated")).notes == ()
+    (about_credentials, about_sources) = read_foreign(content.replace(b"SourceInitiated", b"CollectorInitiated")).notes
+    assert about_credentials.startswith("Its sources are called: write the account into [credentials.NAME]")
+    assert about_sources == "It names no enabled EventSource to call, so it is imported disabled; give sources."
 
 
 def test_an_issuer_that_can_match_nobody_is_a_problem() -> None:
@@ -147,7 +150,7 @@ def test_a_pull_subscription_keeps_its_hosts() -> None:
 
     found, text = imported(content)
 
-    assert (found.type, found.sources) == ("pull", ("a.corp",))
+    assert (found.type, found.sources) == ("pull", (ListedSources((SourceAddress("a.corp"),)),))
     assert "1 EventSource that is disabled" in text
 
 

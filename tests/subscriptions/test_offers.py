@@ -6,11 +6,13 @@ changes too seldom leaves them with an old query for ever.
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
+from collector.kernel import selection
 from collector.model import Bookmark
 from collector.subscriptions.offers import delivery_url, make_offer
 from collector.subscriptions.subscription import Audience, DeliverySettings, Spoofing, Subscription
@@ -139,3 +141,16 @@ def test_deliveries_go_to_an_address_of_the_subscription() -> None:
     assert delivery_url("https://wec.corp.example:5986", replace(SUBSCRIPTION, id="ab")) == (
         "https://wec.corp.example:5986/wsman/subscriptions/AB"
     )
+
+
+@pytest.mark.parametrize("pure", [True, False])
+@pytest.mark.parametrize("compression", ["sldc", "none"])
+def test_what_is_asked_for_is_the_setting_and_not_what_is_installed(compression: str, pure: bool) -> None:
+    """Else two collectors of one folder, or one before and after an upgrade, would send every source back and forth."""
+    selection.choose(pure=pure)
+    try:
+        asked = offer(replace(SUBSCRIPTION, compression=compression)).compression
+    finally:
+        selection.choose(pure=os.environ.get("WEF_KERNEL") == "pure")
+
+    assert asked is (compression == "sldc")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from collector.subscriptions.problems import FileProblems
+from collector.subscriptions.sources import FileSources, ListedSources, SourceAddress
 from collector.subscriptions.subscription import Audience, DeliverySettings, Spoofing
 from collector.subscriptions.toml_file import read_toml
 
@@ -105,13 +107,20 @@ query = '''
     assert '<Select Path="System">*[System[Level&lt;3]]</Select>' in read_toml(text).query
 
 
-def test_pull_keeps_its_sources() -> None:
-    """They are for the pull client; the file is valid, nothing of it is lost."""
+def test_pull_has_sources_and_credentials() -> None:
+    """contract.md 2: whom to call, and as whom."""
     text = f'type = "pull"\nsources = ["http://a:5985", "b"]\ncredentials = "dmz"\n{SMALLEST}'
 
-    assert read_toml(text).sources == ("http://a:5985", "b")
+    listed = ListedSources((SourceAddress("a", 5985, "http"), SourceAddress("b")))
+    assert read_toml(text).sources == (listed,)
     assert read_toml(text).credentials == "dmz"
-    assert read_toml(f'type = "pull"\nsources = {{ file = "hosts.txt" }}\n{SMALLEST}').sources == ("file:hosts.txt",)
+    from_file = read_toml(f'type = "pull"\nsources = {{ file = "hosts.txt" }}\n{SMALLEST}')
+    assert from_file.sources == (FileSources(Path("hosts.txt")),)
+
+
+def test_a_disabled_subscription_needs_no_sources_yet() -> None:
+    """It is begun today and filled in tomorrow."""
+    assert read_toml(f'type = "pull"\nenabled = false\n{SMALLEST}').sources == ()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,8 @@ def test_pull_keeps_its_sources() -> None:
         ('name = "x"\nquery = "<QueryList><Query>"', 2, "at query: the query cannot be read"),
         ("name = ", 1, "here must stand a value"),
         (f'sources = ["a"]\n{SMALLEST}', None, 'at type: sources and credentials need type = "pull"'),
-        (f'type = "pull"\nsources = [1]\n{SMALLEST}', 2, "at sources: sources is a list such as"),
+        (f'type = "pull"\nsources = [1]\n{SMALLEST}', 2, "at sources[0]: 1 is no source and no list of them."),
+        (f'type = "push"\n{SMALLEST}', None, "at sources: type push calls its sources: it is missing."),
         (f'locale = "english please"\n{SMALLEST}', 1, "at locale:"),
         ('name = ""\n[[select]]\nchannel = "S"', 1, "at name:"),
     ],

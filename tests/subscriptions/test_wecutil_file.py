@@ -11,6 +11,7 @@ from collector.query.query_list import parse_query_list
 from collector.query.query_list import warnings as query_warnings
 from collector.subscriptions.folder import load_folder, read_file
 from collector.subscriptions.problems import FileProblems
+from collector.subscriptions.sources import ListedSources, SourceAddress
 from collector.subscriptions.subscription import Audience, DeliverySettings, Subscription
 from collector.subscriptions.wecutil_file import read_wecutil
 
@@ -159,8 +160,46 @@ def test_hosts_of_a_collector_initiated_file_are_kept_without_the_disabled_ones(
     )
     found = read(small(f"<EventSources>{hosts}</EventSources>"))
 
-    assert found.sources == ("a.example", "c.example")
+    assert found.sources == (ListedSources((SourceAddress("a.example"), SourceAddress("c.example"))),)
     assert "hush" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("", SourceAddress("a.example")),
+        ("<TransportName>HTTPS</TransportName>", SourceAddress("a.example", None, "https")),
+        ("<TransportPort>15986</TransportPort>", SourceAddress("a.example", 15986)),
+        (
+            "<TransportName>Http</TransportName><TransportPort>80</TransportPort>",
+            SourceAddress("a.example", 80, "http"),
+        ),
+    ],
+)
+def test_sources_are_called_as_the_file_says(said: str, address: SourceAddress) -> None:
+    """TransportName and TransportPort are of all EventSources (protocol.md 12.4)."""
+    source = "<EventSources><EventSource><Address>a.example</Address></EventSource></EventSources>"
+
+    assert read(small(said + source)).sources == (ListedSources((address,)),)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("<TransportName>ftp</TransportName>", "TransportName is 'ftp'; it is one of http, https"),
+        ("<TransportPort>99999</TransportPort>", "TransportPort is 99999; 1 to 65535 would be right."),
+        (
+            "<EventSources><EventSource><Address>a b</Address></EventSource></EventSources>",
+            'in EventSource: "a b" names no host; write such as',
+        ),
+    ],
+)
+def test_what_cannot_be_called_is_said(said: str, sentence: str) -> None:
+    """At start, and not as a source that is silent for ever."""
+    with pytest.raises(FileProblems) as caught:
+        read(small(said))
+
+    assert [text for _, text in caught.value.problems if text.startswith(sentence)]
 
 
 def test_a_query_may_be_escaped_instead_of_cdata() -> None:
