@@ -54,7 +54,8 @@ class SubscriptionRef:
 class Batch:
     """What one Events message carried: the unit of acknowledgement.
 
-    *events* are the events' XML texts as received, decoded and nothing more.
+    *events* are the events' XML texts as received, decoded and nothing more; a text may be made only when it is
+    asked for, and anew each time, so whoever can works on all of them at once (``normalize``).
     *received* is an aware UTC time; *collector* is the name of this collector.
     """
 

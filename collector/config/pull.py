@@ -79,9 +79,9 @@ class PullSettings(Settings):
     """Conversations that are begun at the same moment: names, handshakes, tickets. The others wait for a place."""
     connect_time: Annotated[Duration, Field(gt=0)] = 10.0
     """For the name, for TCP and for TLS each; Linux has sent a SYN at 0, 1, 3 and 7 s by then."""
-    answers_size: Annotated[Size, Field(ge=2**20)] = 32 * 2**20
-    """All answers that are being read or are not safe yet, together: 60 full envelopes, what a core takes in a second.
-    Half of what a lane queues before it spools (``routing.lane.Bounds``): the sources keep the rest, and cheaper."""
+    answers_size: Annotated[Size, Field(ge=2**20)] = 256 * 2**20
+    """All answers that are being read or are not safe yet, together: 500 full envelopes, or 16 of the largest answers.
+    More wait unread at their sources."""
     answer_size: Annotated[Size, Field(ge=8192)] = 16 * 2**20
     """32 times the envelope we ask for (512,000 bytes)."""
     max_items: Annotated[int, Field(ge=1)] = 32_000

@@ -85,6 +85,13 @@ class Fields:
     rendered_keywords: Sequence[str] = ()
 
 
+LARGE = 1_000_000
+"""Characters of an event that need no further look: four of them make an element at best. The compiled kernel reads
+none that is half as large."""
+MOST_MARKS = 400_000
+"""Each may become a node of 128 bytes in the parser: 16 MiB of ``<a/>`` would be half a gigabyte."""
+
+
 def read_event(text: str) -> Fields:
     """Read the XML of one event. Raises ``Unreadable`` for everything else."""
     fields = Fields()
@@ -111,6 +118,8 @@ def computers(text: str) -> set[str]:
 
 
 def _root(text: str) -> etree._Element:
+    if len(text) > LARGE and (marks := text.count("<") + text.count('="') + text.count("='")) > MOST_MARKS:
+        raise Unreadable(f"the event has {marks} tags and attributes; at most {MOST_MARKS} are read")
     if not text.startswith("<Event") and "<!DOCTYPE" in text and _DOCTYPE.match(text):
         raise Unreadable("a document type declaration is not accepted; an event has none")
     try:

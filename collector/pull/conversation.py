@@ -70,7 +70,8 @@ class Corridor:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What all conversations share. *bytes* are those of answers that are expected to be full.
+    """What all conversations share. *bytes* are those of answers that are expected to be full, *saving* those of
+    answers on their way into the sinks.
 
     *new_id* makes message ids, *chance* numbers from 0 (included) to 1 (excluded); *sleep* waits for seconds.
     *network_delay* is what every time-out has added for the way there and back; *grace* are the seconds that a
@@ -81,6 +82,7 @@ class Company:
     clock: Clock
     places: Allowance
     bytes: Allowance
+    saving: Allowance
     gate: Gate
     network_delay: float
     max_items: int
@@ -109,7 +111,7 @@ class Conversation:
             line.url, locale=subscription.locale or "en-US", options=calls.options_of(self._offer)
         )
         self._interruption = Interruption()
-        self._reserved = 0
+        self._reserved = self._size = 0
         self._answered = 0.0
 
     def retire(self) -> None:
@@ -204,13 +206,13 @@ class Conversation:
                 if isinstance(move, Pull) and move.full:
                     await company.bytes.take(move.max_envelope_size)
                     self._reserved = move.max_envelope_size
-                answer, size = await self._said(move)
+                answer, self._size = await self._said(move)
         except Setback as setback:
             course.set_back(setback, company.clock.monotonic())
         else:
             self._answered = company.clock.monotonic()
             self._note(move, answer)
-            course.answered(answer, size, self._answered)
+            course.answered(answer, self._size, self._answered)
             if course.holding and isinstance(answer, Pulled):
                 telemetry.batch_received(len(answer.pieces), answer.sliced)
                 return  # it is held until it is safe
@@ -272,10 +274,19 @@ class Conversation:
 
     async def _hand(self, pulled: Pulled) -> None:
         """The acknowledgement rule for pull: until this returned well, no further Pull leaves."""
+        company, batch = self._company, self._batch(pulled)
+        self._page.turn("saving")
+        with self._interruption.allowed():
+            await company.saving.take(self._size)
+        try:
+            await self._save(batch, pulled)
+        finally:
+            company.saving.give(self._size)
+
+    async def _save(self, batch: Batch, pulled: Pulled) -> None:
+        """Into the sinks, with its bookmark, and what became of it to the course."""
         company, course, subscription = self._company, self._course, self.subscription
         started = company.clock.monotonic()
-        batch = self._batch(pulled)
-        self._page.turn("saving")
         deadline = max(LEAST, PATIENCE - (started - self._answered))
         try:
             accepted = await take_in(

@@ -52,6 +52,13 @@ them, so a long list would make a small message cost minutes; Windows has five, 
 _DECLARATION = 32
 """Characters that a namespace is charged for besides its own: short ones cost their number, not their length."""
 
+_SHORT = 1_000_000
+"""Characters of an envelope that need no further look: four of them make an element at best."""
+_MOST_MARKS = 400_000
+"""Characters < and = outside of CDATA. Each may become a node of 128 bytes in the parser, so that 16 MiB of ``<a/>``
+would be half a gigabyte. The 512,000 bytes that we offer to take have room for 128,000; events in CDATA, as Windows
+sends them, have no part in it."""
+
 _REFERENCE = re.compile(ILLEGAL.pattern + "|&#(?:x[0-9a-fA-F]{1,40}|[0-9]{1,40});")
 _START = re.compile(r"<(?:([A-Za-z_][\w.-]{0,100}):)?Events(?:\s[^<>]*)?(?<!/)>")
 
@@ -87,12 +94,14 @@ def open_envelope(text: str, cut: Cut | None, depth: int, most: int = ALL) -> Op
     pieces mean that there are too many, and the message must not be acknowledged.
     """
     if cut is not None:
+        _bound_marks(cut[0])
         try:
             root = parse(cut[0], depth=depth)
         except XmlError:
             root = None
         if root is not None and _events(root, empty=True) is not None:
             return Opened(root, cut[1], sliced=True)
+    _bound_marks(text)
     hidden = Hidden(text)
     try:
         root = parse(hidden.text, depth=depth)
@@ -205,6 +214,22 @@ def _events(root: Element, *, empty: bool = False) -> Element | None:
         return None
     events = body[0]
     return None if empty and (len(events) or events.text) else events
+
+
+def _bound_marks(text: str) -> None:
+    """Refuse what a parser would make hundreds of megabytes of. Raises ``XmlForbidden``."""
+    if len(text) <= _SHORT:
+        return
+    marks, start = 0, 0
+    while start >= 0:
+        end = text.find("<![CDATA[", start)
+        stop = len(text) if end < 0 else end
+        marks += text.count("<", start, stop) + text.count("=", start, stop)
+        start = text.find("]]>", end) if end >= 0 else -1
+    if marks > _MOST_MARKS:
+        raise XmlForbidden(
+            f"the envelope has {marks} characters < and = outside of CDATA; at most {_MOST_MARKS} are read"
+        )
 
 
 def bound_namespaces(around: Element, count: int) -> None:

@@ -18,6 +18,7 @@ BENCHES: Final = {
     "fanout": "tests.bench.fanout",
     "kerberos": "tests.bench.kerberos",
     "pipeline": "tests.bench.pipeline",
+    "pull": "tests.bench.pull",
     "rival": "tests.bench.rival",
     "store": "tests.bench.store",
 }

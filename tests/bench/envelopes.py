@@ -1,12 +1,14 @@
 """Messages that are built once and sent a million times, each time as other events of another machine.
 
-A template has places: the number of the machine in its MachineID, and the number of the batch in the bookmark and in
-every EventRecordID. Nothing is so stable as a load that repeats itself, and nothing so misleading: a store that knows
-the ids already writes nothing. It must not know how messages travel.
+A template has places: the number of the machine in its MachineID, and the number of the batch in the bookmark, in
+every EventRecordID and in the fraction of every time. Nothing is so stable as a load that repeats itself, and nothing
+so misleading: a store that knows the ids already writes nothing, and one whose new events all fall between old ones
+writes everything again. It must not know how messages travel.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -68,14 +70,15 @@ def templates(count: int, events: int, target: Target, *, rendered: bool, sldc: 
     speaker = Speaker(machine_name(MACHINE), "uuid:5C3F1B0E-0000-4000-8000-000000000001")
     made = []
     for number in range(count):
-        texts = _events(number, events, rendered=rendered)
+        texts = event_texts(number, events, rendered=rendered)
         identity = f"uuid:5C3F1B0E-0000-4000-8000-00000000A{number:03}"
         text = write_events(speaker, target, texts, _BOOKMARK, message_id=identity, operation_id=identity)
         made.append(Template(text, events, sldc=sldc))
     return made
 
 
-def _events(number: int, count: int, *, rendered: bool) -> list[str]:
+def event_texts(number: int, count: int, *, rendered: bool) -> list[str]:
+    """*count* events' XML, those of message *number*, with BATCH in record numbers and times."""
     assert count <= MOST_EVENTS, f"at most {MOST_EVENTS} events go into one message here"
     name, role = fleet_names(number + 1)[number]
     machine, now = Machine(name, role, 7), datetime.now(UTC)  # noqa: TID251 - day files are those of the events' own day
@@ -84,7 +87,7 @@ def _events(number: int, count: int, *, rendered: bool) -> list[str]:
 
 
 def _spelled(draft: Draft, record: int, rendered: bool) -> str:
-    xml = draft.write(record)
+    xml = re.sub(r"(SystemTime='[^.']+\.)\d+Z", rf"\g<1>{BATCH}Z", draft.write(record), count=1)
     return xml.removesuffix("</Event>") + draft.rendering + "</Event>" if rendered else xml
 
 

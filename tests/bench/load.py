@@ -221,7 +221,8 @@ class Load:
         """Post for *seconds*, after *warm* seconds that do not count; *batches* numbers them. Raises ``Refused``.
 
         *rate*: batches per second of all together, each time by the machine that has rested longest; 0: as many
-        as the collector acknowledges.
+        as the collector acknowledges. With a rate an Ack's time counts from when its batch was due: a collector that
+        keeps everybody waiting must not be spared the questions that nobody could ask meanwhile.
         """
         gc.collect()
         gc.disable()
@@ -251,16 +252,16 @@ class Load:
         due = now = time.perf_counter()
         while now < end:
             while resting and (not rate or due <= now):
-                self._begin(resting.pop(0), next(batches))
+                self._begin(resting.pop(0), next(batches), due if rate else None)
                 due += 1 / rate if rate else 0
             wait = max(0.0, min(end, due if rate and resting else end) - now)
             resting += self._hear(wait, outcome)
             now = time.perf_counter()
 
-    def _begin(self, line: Line, batch: int) -> None:
+    def _begin(self, line: Line, batch: int, due: float | None) -> None:
         line.template = next(self._next)
         line.put(self._path, line.template.body(line.machine, batch), self._headers)
-        line.begun = time.perf_counter()
+        line.begun = time.perf_counter() if due is None else due
         if not line.push():
             self._selector.modify(line, selectors.EVENT_READ | selectors.EVENT_WRITE, line)
 

@@ -1,13 +1,16 @@
-"""The whole server under load: ``python -m tests.bench pipeline [--help]`` prints one table.
+"""The whole server under load: ``python -m tests.bench pipeline [--help]`` prints two tables.
 
 A real ``wef serve`` on one core, this bench on another, sources that send what Windows sends: UTF-16 with its BOM,
 plain or SLDC, over http, https with a certificate for each machine, or sealed with Kerberos. No two events are the
 same. Every server of the table is up all the time, and each round measures every row once with each kernel, so that
 both have met the same machine. The figure that counts is events per second of one core, that is per second of the
-server's own CPU: other programs take time away from a server, but seldom CPU.
+server's own CPU: other programs take time away from a server, but seldom CPU. How long an Ack takes tells nothing
+of a server that gets all it can take, where it is the number of connections through the rate; so the *paced* rows
+send a fixed number of events per second, and count from when a batch was due. The second table has the same figures
+beside those of a peer.
 
 Nothing is asserted; ``--quick`` takes two minutes, the whole table about fifteen. ``--memory MINUTES`` prints
-instead how much memory a server holds at rest and under load.
+instead how much memory a server with a listener for http and one for https holds at rest and under load.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ import contextlib
 import itertools
 import os
 import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from collector.kernel import selection
+from tests.bench import peer
 from tests.bench.envelopes import Template, templates
 from tests.bench.load import Load, Outcome, learn, target_of
 from tests.bench.serving import MANAGER, SINKS, Certificates, Server, new_folder, resident, rest, taken
@@ -35,14 +39,17 @@ POOL: Final = 8
 """Different messages of a load; more of them are other numbers in the same texts."""
 WARM: Final = 0.7
 HEAD: Final = (
-    "| sink | transport | encoding | events/message | connections | kernel | events/s of one core | CPU us/event |"
-    " p50 ms | p99 ms | measured events/s | server's core | load's core |"
+    "| sink | transport | encoding | events/message | connections | sent | kernel | events/s of one core |"
+    " CPU us/event | p50 ms | p99 ms | measured events/s | server's core | load's core |"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is sent where: *size* events in each message over *connections*."""
+    """What is sent where: *size* events in each message over *connections*.
+
+    *pace*: events per second of all connections together; 0: as many as are acknowledged.
+    """
 
     sink: str
     transport: str = "https"
@@ -50,6 +57,7 @@ class Row:
     rendered: bool = False
     size: int = 100
     connections: int = 8
+    pace: float = 0.0
 
     @property
     def spelled(self) -> str:
@@ -65,6 +73,10 @@ WHOLE: Final = (
     Row("raw file", encoding="sldc"), Row("file", "sealed"), Row("file", "sealed", "sldc"),
     Row("file", connections=64), Row("file", connections=200),
 )  # fmt: skip
+MEMORY: Final = Row("events")
+PACE: Final = 20_000.0
+"""Events per second: what a few thousand busy machines send, and less than half of what one core takes."""
+PACED: Final = tuple(Row(sink, connections=number, pace=PACE) for sink in ("file", "events") for number in (8, 64, 200))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +112,14 @@ class Field:
             self._servers[sink, kernel] = server
         return self._servers[sink, kernel]
 
-    def measure(self, row: Row, kernel: str, seconds: float, rate: float = 0.0) -> Sample:
-        """*rate*: events per second of all connections together; 0: as many as are acknowledged."""
+    def measure(self, row: Row, kernel: str, seconds: float) -> Sample:
         server = self.server(row.sink, kernel)
         with self.load(row, server) as load:
-            load.drive(self._numbers, 0.0, WARM)
+            load.drive(self._numbers, 0.0, WARM, row.pace / row.size)
+            if row.pace:
+                load.finish()  # else what is late already would count
             before = taken(server.pid)
-            outcome = load.drive(self._numbers, seconds, 0.0, rate / row.size)
+            outcome = load.drive(self._numbers, seconds, 0.0, row.pace / row.size)
             sample = Sample(outcome, taken(server.pid).cpu - before.cpu)
             load.finish()
         return sample
@@ -124,40 +137,59 @@ class Field:
 
 
 def table(field: Field, rows: Sequence[Row], kernels: Sequence[str], asked: argparse.Namespace) -> None:
-    found: dict[tuple[Row, str], list[Sample]] = {(row, kernel): [] for row in rows for kernel in kernels}
+    # the pure kernel takes no such pace: its paced rows would say what its others say
+    found: dict[tuple[Row, str], list[Sample]] = {
+        (row, kernel): [] for row in rows for kernel in kernels if not (row.pace and kernel == "pure")
+    }
     for row, kernel in found:
         field.server(row.sink, kernel)
     for number in range(asked.rounds):
         for row, kernel in found:
-            found[row, kernel].append(field.measure(row, kernel, asked.seconds, asked.rate))
+            found[row, kernel].append(field.measure(row, kernel, asked.seconds))
         print(f"round {number + 1} of {asked.rounds} is done", flush=True)
-    print(f"\n{HEAD}\n{'|---' * HEAD.count(' | ')}|---|")
-    for (row, kernel), samples in found.items():
-        print(line(row, kernel, samples))
+    _print_table(HEAD, [line(row, kernel, samples) for (row, kernel), samples in found.items()])
+    beside = [
+        peer.beside((row.sink, row.transport, row.spelled, row.size, row.connections), figures(samples))
+        for (row, kernel), samples in found.items()
+        if kernel == "compiled" and not row.pace
+    ]
+    if any(beside):
+        print(f"\nBeside the peer (another machine; a ratio above 1 is ours): {peer.__name__} says what it is")
+        _print_table(peer.HEAD, filter(None, beside))
+
+
+def _print_table(head: str, lines: Iterable[str]) -> None:
+    print(f"\n{head}\n{'|---' * head.count(' | ')}|---|")
+    for one in lines:
+        print(one)
+
+
+def figures(samples: Sequence[Sample]) -> peer.Figures:
+    """Medians over the rounds."""
+    outcomes = [sample.outcome for sample in samples]
+    return peer.Figures(
+        rate=statistics.median(one.rate for one in outcomes),
+        cost=statistics.median(sample.cost for sample in samples),
+        p50=statistics.median(one.percentile(0.5) for one in outcomes),
+        p99=statistics.median(one.percentile(0.99) for one in outcomes),
+    )
 
 
 def line(row: Row, kernel: str, samples: Sequence[Sample]) -> str:
-    """Medians over the rounds."""
-
-    def middle(values: Iterator[float]) -> float:
-        return statistics.median(values)
-
-    outcomes = [sample.outcome for sample in samples]
-    cost = middle(sample.cost for sample in samples)
+    """A line of HEAD: medians over the rounds."""
+    middle = figures(samples)
     cells = (
-        row.sink, row.transport, row.spelled, row.size, row.connections, kernel, f"{1e6 / cost:,.0f}", f"{cost:.1f}",
-        f"{middle(one.percentile(0.5) for one in outcomes):.1f}",
-        f"{middle(one.percentile(0.99) for one in outcomes):.1f}",
-        f"{middle(one.rate for one in outcomes):,.0f}",
-        f"{middle(sample.cpu / sample.outcome.seconds for sample in samples):.0%}",
-        f"{middle(one.busy for one in outcomes):.0%}",
+        row.sink, row.transport, row.spelled, row.size, row.connections, f"{row.pace:,.0f}/s" if row.pace else "all",
+        kernel, f"{1e6 / middle.cost:,.0f}", f"{middle.cost:.1f}", f"{middle.p50:.1f}", f"{middle.p99:.1f}",
+        f"{middle.rate:,.0f}", f"{statistics.median(sample.cpu / sample.outcome.seconds for sample in samples):.0%}",
+        f"{statistics.median(sample.outcome.busy for sample in samples):.0%}",
     )  # fmt: skip
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
 def memory(field: Field, kernel: str, minutes: float, rate: float) -> None:
     """Prints a line for every sixth of the time: whether memory stays where it is while events come."""
-    row = Row("events")
+    row = MEMORY
     server = field.server(row.sink, kernel)
     rest(2)
     print(f"at rest: {resident(server.pid):.1f} MB")
@@ -170,9 +202,18 @@ def memory(field: Field, kernel: str, minutes: float, rate: float) -> None:
         load.finish()
 
 
+def rows_of(asked: argparse.Namespace) -> list[Row]:
+    """The rows of the table that was asked for; a rate makes a paced row of each."""
+    if asked.memory:
+        return [MEMORY]
+    whole = PACED if asked.paced else QUICK if asked.quick else WHOLE + PACED
+    rows = [row for row in whole if not asked.sinks or row.sink in asked.sinks]
+    return [replace(row, pace=asked.rate) for row in rows] if asked.rate else rows
+
+
 def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
-    rows = [row for row in (QUICK if asked.quick else WHOLE) if not asked.sinks or row.sink in asked.sinks]
+    rows = rows_of(asked)
     kernels = [kernel for kernel in asked.kernels if kernel == "pure" or selection.active() == "compiled"]
     if kernels != asked.kernels:
         print(f"no rows of the compiled kernel: {selection.reason()}")
@@ -208,6 +249,7 @@ def _realm(ending: contextlib.ExitStack) -> Realm | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench pipeline", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the seven rows that tell most")
+    parser.add_argument("--paced", action="store_true", help="only the rows of a fixed rate")
     parser.add_argument("--sinks", nargs="+", choices=list(SINKS), help="only the rows of these")
     parser.add_argument("--kernels", nargs="+", choices=["compiled", "pure"], default=["compiled", "pure"])
     parser.add_argument("--rounds", type=int, default=3)

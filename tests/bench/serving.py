@@ -67,8 +67,8 @@ class Server:
         self._lab, self._realm = lab, realm
         self._ports = {"http": free_port(), "https": free_port(), "sealed": free_port()}
         self._monitoring = free_port()
-        (folder / "subscriptions").mkdir(parents=True)
-        (folder / "subscriptions" / "bench.toml").write_text(SUBSCRIPTION)
+        (folder / "subscriptions").mkdir(parents=True, exist_ok=True)
+        (folder / "subscriptions" / "bench.toml").write_text(self._subscription())
         (folder / "collector.toml").write_text(self._settings(sink))
         environment = {**os.environ, "WEF_KERNEL": "pure" if pure else "", **(realm.environment if realm else {})}
         with (folder / "log").open("wb") as log:
@@ -93,12 +93,16 @@ class Server:
             self._realm.session if transport == "sealed" else None,
         )
 
+    @property
+    def monitoring(self) -> str:
+        return f"http://127.0.0.1:{self._monitoring}"
+
     def wait(self) -> None:
         """Return when it is ready; AssertionError with its log when it will not be."""
         for _ in range(int(STARTING / 0.1)):
             assert self._child.poll() is None, (self.folder / "log").read_text()
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self._monitoring}/readyz", timeout=5).close()
+                urllib.request.urlopen(f"{self.monitoring}/readyz", timeout=5).close()
             except (urllib.error.URLError, ConnectionError):
                 rest(0.1)
             else:
@@ -109,7 +113,11 @@ class Server:
         self._child.send_signal(signal.SIGTERM)
         self._child.wait(60)
 
-    def _settings(self, sink: str) -> str:
+    def _subscription(self) -> str:
+        return SUBSCRIPTION
+
+    def _tables(self) -> Sequence[str]:
+        """What stands in collector.toml besides the state, the log and the sink."""
         tls = self._lab.folder
         listeners = {
             "http": 'transport = "http"\nauthentication = ["none"]',
@@ -120,12 +128,16 @@ class Server:
             listeners["sealed"] = (
                 f'transport = "http"\nauthentication = ["negotiate"]\nkeytab = {json.dumps(self._realm.keytab)}'
             )
-        tables = [
+        return [
             f'[listeners.{name}]\n{text}\naddress = "127.0.0.1"\nport = {self._ports[name]}\nhostname = "localhost"'
             for name, text in listeners.items()
         ]
+
+    def _settings(self, sink: str) -> str:
         state = 'state = "state"\nname = "bench"\nmin_free = "64MiB"\n[log]\nlevel = "warning"'
-        return "\n".join((state, f"[monitoring]\nport = {self._monitoring}", *tables, "[sinks.bench]", SINKS[sink], ""))
+        return "\n".join(
+            (state, f"[monitoring]\nport = {self._monitoring}", *self._tables(), "[sinks.bench]", SINKS[sink], "")
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from collector.sinks.datasets import known_datasets
 from tests.contracts.topic_log import make_topic
 from tests.end_to_end import holdings
 from tests.end_to_end.holdings import Held
-from tests.end_to_end.load import Load, Name, until
+from tests.end_to_end.load import Load, Name, pushing, until
 from tests.end_to_end.stage import Stage, json_lines, wef
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.fixtures import made
@@ -149,18 +149,16 @@ class Site:
 
     def load(self) -> Load:
         """The fleet, not yet started."""
-        return Load(
-            self.stage,
-            replace(
-                self.options,
-                sources=len(CLIENTS),
-                charset="utf-8",
-                retry_interval=1.0,
-                greets=False,
-                refresh=5.0,
-                give_up=300.0,
-            ),
+        options = replace(
+            self.options,
+            sources=len(CLIENTS),
+            charset="utf-8",
+            retry_interval=1.0,
+            greets=False,
+            refresh=5.0,
+            give_up=300.0,
         )
+        return Load(pushing(self.stage, options))
 
     def gauge(self, name: str, sink: str) -> float:
         """A metric of a sink; 0 before it was ever set."""

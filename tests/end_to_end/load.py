@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from collector.clock import SystemClock
 from collector.simulate.fleet import Fleet, FleetOptions
@@ -47,19 +47,36 @@ class Name(NamedTuple):
     record: int
 
 
-class Load:
-    """Sources that log until ``end``; *options* without URL and certificates, which are the *stage*'s."""
+class Crew(Protocol):
+    """Machines and what becomes of them, such as a ``Fleet``."""
 
-    def __init__(self, stage: Stage, options: FleetOptions) -> None:
-        tls = stage.folder / "tls"
-        whole = replace(
-            options,
-            url=stage.url,
-            ca=str(tls / "ca.pem"),
-            cert=str(tls / "clients/{source}.pem"),
-            key=str(tls / "clients/{source}.key"),
-        )
-        self._fleet = Fleet(whole, SystemClock())
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    @property
+    def sources(self) -> Mapping[str, Source]: ...
+
+    async def run(self, *, stop: asyncio.Event) -> Verdict: ...
+
+
+def pushing(stage: Stage, options: FleetOptions) -> Fleet:
+    """Machines that push to *stage*; *options* without URL and certificates, which are the stage's."""
+    tls = stage.folder / "tls"
+    whole = replace(
+        options,
+        url=stage.url,
+        ca=str(tls / "ca.pem"),
+        cert=str(tls / "clients/{source}.pem"),
+        key=str(tls / "clients/{source}.key"),
+    )
+    return Fleet(whole, SystemClock())
+
+
+class Load:
+    """A *fleet* that logs until ``end``."""
+
+    def __init__(self, fleet: Crew) -> None:
+        self._fleet = fleet
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[Verdict] | None = None
         self._stop = asyncio.Event()
@@ -74,21 +91,22 @@ class Load:
 
     def acknowledged(self) -> frozenset[Name]:
         """Every event that its source has forgotten since, because the collector said so."""
-        return self._asked(lambda: frozenset(_names(self._sources, lambda source: source.ledger.confirmed())))
+        return self.ask(lambda: frozenset(_names(self._sources, lambda source: source.ledger.confirmed())))
 
     def count(self) -> int:
         """How many events are acknowledged: cheap enough to be asked often."""
-        return self._asked(lambda: sum(source.ledger.acknowledged for source in self._sources))
+        return self.ask(lambda: sum(source.ledger.acknowledged for source in self._sources))
 
     def behind(self) -> int:
         """How many events wait in the sources' own logs."""
-        return self._asked(lambda: sum(source.log.appended - source.ledger.acknowledged for source in self._sources))
+        return self.ask(lambda: sum(source.log.appended - source.ledger.acknowledged for source in self._sources))
 
     def happened(self) -> Mapping[str, Sequence[Name]]:
         """For each computer everything that it logged, in order."""
-        return self._asked(
+        return self.ask(
             lambda: {
-                source.name: [_name(source, record.xml) for record in source.log.since(0)] for source in self._sources
+                source.name: [event_name(source, record.xml) for record in source.log.since(0)]
+                for source in self._sources
             }
         )
 
@@ -118,20 +136,7 @@ class Load:
         assert self._verdict is not None, "the fleet did not come to its end"
         return self._verdict, self._fleet.notes
 
-    @property
-    def _sources(self) -> Sequence[Source]:
-        return list(self._fleet.sources.values())
-
-    def _run(self) -> None:
-        assert self._task is not None
-        try:
-            with contextlib.suppress(asyncio.CancelledError):
-                self._verdict = self._loop.run_until_complete(self._task)
-        finally:
-            self._loop.close()
-            self._ended.set()
-
-    def _asked(self, question: Callable[[], Answer]) -> Answer:
+    def ask(self, question: Callable[[], Answer]) -> Answer:
         """The answer, given in the fleet's own thread while that lives: nothing changes under it."""
 
         async def answer() -> Answer:
@@ -142,16 +147,34 @@ class Load:
             return question()
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(PATIENCE)
 
+    @property
+    def _sources(self) -> Sequence[Source]:
+        return list(self._fleet.sources.values())
+
+    def _run(self) -> None:
+        assert self._task is not None
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                self._verdict = self._loop.run_until_complete(self._task)
+        finally:
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self._loop.run_until_complete(asyncio.wait(left))
+            self._loop.close()
+            self._ended.set()
+
 
 def _names(sources: Iterable[Source], sequences: Callable[[Source], Iterable[int]]) -> Iterable[Name]:
     for source in sources:
         for sequence in sequences(source):
             record = source.log.record(sequence)
             assert record is not None, "the log is too small for this load"
-            yield _name(source, record.xml)
+            yield event_name(source, record.xml)
 
 
-def _name(source: Source, xml: str) -> Name:
+def event_name(source: Source, xml: str) -> Name:
     found = RECORD.search(xml)
     assert found is not None, xml
     return Name(source.name, found[2], int(found[1]))

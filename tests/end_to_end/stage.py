@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 WEF = [sys.executable, "-m", "collector"]
 PATIENCE = 30.0
@@ -79,16 +79,23 @@ class Stage:
     def url(self) -> str:
         return f"https://localhost:{self.port}/wsman/SubscriptionManager/WEC"
 
-    def start(self, *, files: int | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def start(
+        self,
+        *,
+        files: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        stdout: IO[bytes] | int | None = None,
+    ) -> None:
         """Start the collector, with so many descriptors at most, and wait until /readyz says so.
 
-        *environment*: variables beside those of this process.
+        *environment*: variables beside those of this process. *stdout*: where to, instead of into the log.
         """
         log = (self.folder / "collector.log").open("ab")
+        out = log if stdout is None else stdout
         limited = ["prlimit", f"--nofile={files}"] if files else []
         variables = {**os.environ, **(environment or {})}
         self.process = subprocess.Popen(
-            [*limited, *WEF, "serve"], cwd=self.folder, stdout=log, stderr=log, env=variables
+            [*limited, *WEF, "serve"], cwd=self.folder, stdout=out, stderr=log, env=variables
         )
         log.close()
         give_up = time.monotonic() + PATIENCE
@@ -118,11 +125,12 @@ class Stage:
         path = self.folder / "collector.log"
         return path.read_text() if path.exists() else ""
 
-    def memory(self) -> int:
-        """Resident bytes of the collector."""
+    def memory(self, *, most: bool = False) -> int:
+        """Resident bytes of the collector; *most*: those that it ever had."""
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) * 1024
+        wanted = "VmHWM" if most else "VmRSS"
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith(wanted))) * 1024
 
     def seconds(self) -> float:
         """Processor seconds that the collector has used."""

@@ -1,4 +1,5 @@
-"""A real domain controller says who is in which group: tickets of Samba's AD at the gate, and at a whole collector.
+"""A real domain controller says who is in which group, and which machines there are: tickets of Samba's AD at the gate
+and at a whole collector, and its LDAP.
 
 Samba issues the tickets and decodes them once more; neither was written here.
 """
@@ -10,6 +11,7 @@ import importlib.util
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +71,22 @@ EVENT = (
     "<EventID>1</EventID><TimeCreated SystemTime='2026-01-01T00:00:00.0000001Z'/><EventRecordID>1</EventRecordID>"
     "<Channel>{channel}</Channel><Computer>{machine}.ad.test</Computer></System></Event>"
 )
+
+ASK = """
+import json, sys
+from collector.clock import SystemClock
+from collector.config.pull import CredentialsSettings
+from collector.pull.directories import Directories
+from collector.subscriptions.sources import DirectorySources, SourceProblem
+written, searches = map(json.loads, sys.argv[1:])
+ask = Directories({name: CredentialsSettings(**one) for name, one in written.items()}, SystemClock())
+def answer(search):
+    try:
+        return sorted(ask(DirectorySources(**search)))
+    except SourceProblem as error:
+        return str(error)
+print(json.dumps([answer(search) for search in searches]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +195,69 @@ def test_a_collector_in_the_domain_serves_each_machine_what_is_meant_for_it(doma
     assert sorted((event["winlog"]["computer_name"], event["winlog"]["channel"]) for event in stored) == [
         ("SRV01.ad.test", "Security"), ("SRV01.ad.test", "System"), ("SRV02.ad.test", "System"),
     ]  # fmt: skip
+
+
+def asked(domain: Samba, *searches: dict[str, str]) -> list[list[str] | str]:
+    """The hosts that each of *searches* finds, or the sentence why it finds none."""
+    keytab = {"mechanism": "kerberos", "principal": "SRV01$@AD.TEST", "keytab": str(domain.sources)}
+    password = {"mechanism": "negotiate", "username": "many@AD.TEST", "password": "Test!Passw0rd-many"}
+    ca = {"ca": str(domain.folder / "dc/private/tls/ca.pem")}
+    written = {"keytab": keytab | ca, "password": password | ca, "stranger": keytab}
+    written["wrong"] = written["password"] | {"password": "x"}
+    whole = [{"url": "ldap://dc1.ad.test", "base": "DC=ad,DC=test", "credentials": "keytab"} | one for one in searches]
+    said = domain.run(sys.executable, "-W", "ignore", "-c", ASK, json.dumps(written), json.dumps(whole))
+    found: list[list[str] | str] = json.loads(said)
+    return found
+
+
+@pytest.mark.parametrize("url", ["ldap://dc1.ad.test", "ldaps://dc1.ad.test"])
+@pytest.mark.parametrize("way", [{}, {"credentials": "password"}, {"credentials": "password", "bind": "simple"}])
+def test_the_directory_names_the_machines_that_are_in_service(domain: Samba, url: str, way: dict[str, str]) -> None:
+    """By keytab or password: Kerberos seals where there is no TLS, a password goes into TLS only. OLD is disabled."""
+    assert asked(domain, {"url": url} | way) == [["dc1.ad.test", "srv01.ad.test", "srv02.ad.test"]]
+
+
+def test_a_directory_is_asked_for_what_the_subscription_says(domain: Samba) -> None:
+    """Base, filter and attribute; and all of it, however many pages that takes: the controller has 440 groups."""
+    servers = {"filter": "(&(objectCategory=computer)(memberOf=CN=Servers,CN=Users,DC=ad,DC=test))", "attribute": "CN"}
+
+    machines, groups, none = asked(
+        domain, servers, {"filter": "(objectClass=group)", "attribute": "cn"}, {"base": "CN=Users,DC=ad,DC=test"}
+    )
+
+    assert machines == ["SRV01", "SRV02"]
+    assert {f"G{number:03}" for number in range(400)} < set(groups)
+    assert none == []
+
+
+def test_what_a_directory_refuses_is_said_with_what_would_be_right(domain: Samba) -> None:
+    """It is in the log and in ``wef check``; nobody should need another tool to understand it."""
+    said = asked(
+        domain,
+        {"url": "ldaps://dc1.ad.test", "credentials": "stranger"},
+        {"url": "ldaps://10.53.0.1"},
+        {"credentials": "wrong", "bind": "simple"},
+        {"credentials": "wrong"},
+        {"base": "DC=nowhere"},
+        {"base": "nowhere"},
+        {"filter": "(a"},
+        {"url": "ldap://nowhere.ad.test"},
+        {"url": "ldap://dc1.ad.test:390"},
+        {"url": "ldap://wec.ad.test"},
+    )
+
+    wanted = [
+        "its certificate is not accepted (unable to get local issuer certificate)",
+        "its certificate is not accepted (IP address mismatch",
+        "it does not accept the account or its password",
+        "many@AD.TEST got no ticket",
+        'there is no such base; write it such as "OU=Servers,DC=corp,DC=example"',
+        'base "nowhere" is no name of an object',
+        'filter "(a" is none (RFC 4515)',
+        "its name is not known, by DNS or the hosts file",
+        "Connection refused",
+        "Server not found in Kerberos database",
+    ]
+    assert [sentence for sentence, part in zip(said, wanted, strict=True) if part not in sentence] == []
+    assert all(str(sentence).startswith("ldap") for sentence in said)
+    assert "Passw0rd" not in str(said)

@@ -135,3 +135,13 @@ def test_fields_that_an_event_does_not_set_have_quiet_defaults() -> None:
 
     assert vars(fields) == {}
     assert (Fields.provider_name, Fields.time, Fields.opcode, Fields.event_data) == ("", None, None, ())
+
+
+def test_an_event_with_more_tags_than_any_event_has_is_unreadable_before_it_is_parsed() -> None:
+    """A parser makes 128 bytes of each. Its text is kept, as that of every event which cannot be read."""
+    with pytest.raises(Unreadable, match="tags and attributes"):
+        read_event(event().replace("</System>", f"</System>{'<a/>' * 400_000}", 1))
+    with pytest.raises(Unreadable, match="tags and attributes"):
+        read_event(
+            event().replace("<System>", f"<System {' '.join(f'b{n}=' + chr(34) * 2 for n in range(400_000))}>", 1)
+        )

@@ -235,6 +235,7 @@ class House:
             self.clock,
             places=Allowance(10),
             bytes=Allowance(2**30),
+            saving=Allowance(2**30),
             gate=Gate(10, 60.0),
             network_delay=5.0,
             max_items=32000,

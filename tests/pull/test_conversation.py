@@ -435,6 +435,46 @@ async def test_it_leaves_its_place_when_others_wait_and_comes_back(tmp_path: Pat
     await asyncio.gather(*tasks)
 
 
+async def test_answers_wait_for_their_turn_at_the_sinks(tmp_path: Path) -> None:
+    """A burst of all sources at once would overrun the lanes and go through the spool; here it costs a moment."""
+    house = House(tmp_path)
+    await house.company.saving.take(1)
+    house.company.saving.limit = 1
+    stage = Stage(subscribed(), pulled(1))
+    conversation = house.conversation(stage)
+    task = asyncio.ensure_future(conversation.run())
+    await eventually(lambda: house.company.saving.wanted)
+    assert house.sink.taken == []
+    assert stage.plot == ["Subscribe", "Pull"]
+
+    house.company.saving.give(1)
+    await stage.over.wait()
+    assert len(house.sink.taken) == 1
+    assert house.bookmark() == bookmark(1)
+
+    conversation.retire()
+    await task
+    assert house.company.saving.held == 0
+
+
+async def test_who_retires_before_its_turn_at_the_sinks_leaves_the_batch_to_the_source(tmp_path: Path) -> None:
+    """No bookmark was saved for it, so the next Subscribe begins before it."""
+    house = House(tmp_path)
+    await house.company.saving.take(2**31)
+    stage = Stage(subscribed(), pulled(1))
+    conversation = house.conversation(stage)
+    task = asyncio.ensure_future(conversation.run())
+    await eventually(lambda: house.company.saving.wanted)
+
+    conversation.retire()
+    await task
+
+    assert stage.plot == ["Subscribe", "Pull", "Unsubscribe"]
+    assert house.sink.taken == []
+    assert house.bookmark() is None
+    assert house.company.saving.held == 2**31
+
+
 async def test_who_retires_while_it_waits_goes_at_once(tmp_path: Path) -> None:
     """SIGTERM comes in the middle of a back-off of minutes."""
     house = House(tmp_path)

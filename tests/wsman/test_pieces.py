@@ -91,6 +91,30 @@ def test_a_batch_with_too_many_events_is_not_taken_apart_to_its_end(item: str) -
     assert len(delivery(text).pieces) == 50
 
 
+@pytest.mark.parametrize("where", ["header", "event"])
+def test_more_tags_than_any_envelope_has_are_refused_before_they_are_parsed(where: str) -> None:
+    """A parser makes 128 bytes of each: a body of 16 MiB would cost half a gigabyte and seconds for everybody."""
+    tags = "<a/>" * 400_001
+    text = windows(EVENT)
+    if where == "header":
+        text = text.replace("<s:Header>", f"<s:Header>{tags}", 1)
+    else:
+        text = text.replace("</w:Events>", f"<w:Event>{tags}</w:Event></w:Events>", 1)
+    assert len(text) > 1_600_000
+
+    with pytest.raises(EnvelopeError, match="outside of CDATA") as caught:
+        read_envelope(text)
+    assert caught.value.fault is not None
+
+
+def test_as_many_tags_in_the_events_own_texts_are_no_concern_of_the_envelope() -> None:
+    """They stand in CDATA, so they are text until each event is read alone."""
+    text = windows(*[f"<Event>{'<a/>' * 100_000}</Event>"] * 5).replace("<w:Events>", "<w:Events> ", 1)
+
+    found = delivery(text)
+    assert (len(found.pieces), found.sliced) == (5, False)
+
+
 def test_text_beside_a_child_is_kept() -> None:
     """What it means is unknown; that it was sent is evidence."""
     assert delivery(batch("half <b/> an &amp; event")).pieces == ["half <b/> an &amp; event"]
