@@ -11,6 +11,9 @@ from tests.cli.running import Ended, wef
 from tests.end_to_end.stage import free_port
 from tests.simulate.caller import standing
 
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_by_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

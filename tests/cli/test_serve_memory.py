@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 HEAVY = (
     "confluent_kafka", "cryptography", "elastic_transport", "elasticsearch", "evtx", "gssapi", "kafka", "pygments",
     "rich",

@@ -27,6 +27,9 @@ from tests.end_to_end.stage import free_port
 from tests.servers.kdc import Kdc
 from tests.simulate.caller import OFFER, Stand, standing
 
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL checks certificates against the wall clock
 NOTHING = CredentialsSettings(mechanism="none")
 READING = replace(OFFER, read_existing_events=True, ignore_channel_error=False)

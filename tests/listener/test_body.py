@@ -78,6 +78,7 @@ async def test_events_count_as_what_they_hold_when_they_are_taken_out(tmp_path: 
         await eventually(lambda: held(place) == 0)
 
 
+@pytest.mark.slow  # the connection lingers for its five seconds
 async def test_a_chunked_body_is_too_large_as_soon_as_it_is(tmp_path: Path) -> None:
     async with listening(corridor_in(tmp_path), limits=Limits(body_size=300_000)) as place:
         talk = await place.call()

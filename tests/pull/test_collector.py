@@ -22,6 +22,9 @@ from collector.store.state_folder import StateFolder
 from tests.routing.scripted_sink import eventually
 from tests.servers.kdc import Kdc
 
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 SETTINGS = """
 state = "state"
 min_free = "1MiB"

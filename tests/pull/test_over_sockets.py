@@ -29,6 +29,9 @@ from collector.subscriptions.subscription import DeliverySettings, Subscription
 from tests.pull.stage import ID, House
 from tests.routing.scripted_sink import eventually
 
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 QUERY = (
     '<QueryList><Query Id="0"><Select Path="Security">*</Select><Select Path="System">*</Select>'
     '<Select Path="Application">*</Select></Query></QueryList>'

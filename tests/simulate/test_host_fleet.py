@@ -30,6 +30,9 @@ from tests.simulate.caller import OFFER, QUERY, Caller, record_numbers, standing
 from tests.simulate.scripted import ScriptedCollector, collecting
 from tests.simulate.test_thousands import resident
 
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 QUICK = FleetOptions("", sources=3, rate=300.0, duration=0.3, give_up=20.0)
 READS_ALL = replace(OFFER, read_existing_events=True, query=QUERY.replace("Application", "Windows PowerShell"))
 

@@ -10,6 +10,9 @@ from collector.wsman.answers import Pulled, SourceFault
 from collector.wsman.header import EnvelopeError
 from tests.simulate.caller import record_numbers, standing
 
+pytestmark = pytest.mark.slow
+"""Each takes its second or more; ``./tests/run`` runs them."""
+
 
 @pytest.mark.parametrize(
     ("mood", "reasons"),
