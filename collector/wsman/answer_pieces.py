@@ -26,6 +26,7 @@ from collector.wsman.pieces import (
     dropped_total,
     each_alone,
     emptied_of,
+    parsed,
 )
 from collector.wsman.xml import BLANKS, Element, XmlError, XmlForbidden, alone, parse, quoted
 
@@ -64,16 +65,8 @@ def open_answer(content: str | Letters, cut: Cut | None, depth: int, most: int) 
             return opened
     text = content if isinstance(content, str) else content.text()
     hidden = Hidden(text)
-    try:
-        root = parse(hidden.text, depth=depth)
-    except XmlForbidden:
-        raise
-    except XmlError:
-        rescued = _rescued(hidden, depth, most)
-        if rescued is None:
-            raise
-        return rescued
-    return _collected(root, hidden, most)
+    root = parsed(hidden, depth, lambda: _rescued(hidden, depth, most))
+    return root if isinstance(root, Opened) else _collected(root, hidden, most)
 
 
 def cut_of(content: str | Letters) -> Cut | None:

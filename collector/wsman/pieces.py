@@ -10,7 +10,7 @@ fails a batch. The room knows envelopes, and nothing of what an event means.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -103,20 +103,14 @@ def open_envelope(text: str, cut: Cut | None, depth: int, most: int = ALL) -> Op
             return Opened(root, cut[1], sliced=True)
     _bound_marks(text)
     hidden = Hidden(text)
-    try:
-        root = parse(hidden.text, depth=depth)
-    except XmlForbidden:
-        raise
-    except XmlError:
-        rescued = _rescued(hidden, depth, most)
-        if rescued is None:
-            raise
-        return rescued
-    events = _events(root)
+    whole = parsed(hidden, depth, lambda: _rescued(hidden, depth, most))
+    if isinstance(whole, Opened):
+        return whole
+    events = _events(whole)
     if events is None:
-        return Opened(root, hidden=hidden)
+        return Opened(whole, hidden=hidden)
     bound_namespaces(events, len(events))
-    return _collected(root, events, hidden, most)
+    return _collected(whole, events, hidden, most)
 
 
 def sliced(content: str | Letters) -> Cut | None:
@@ -214,6 +208,19 @@ def _events(root: Element, *, empty: bool = False) -> Element | None:
         return None
     events = body[0]
     return None if empty and (len(events) or events.text) else events
+
+
+def parsed(hidden: Hidden, depth: int, rescued: Callable[[], Opened | None]) -> Element | Opened:
+    """The root of what is *hidden*, or what *rescued* made of it where it cannot be parsed. Raises ``XmlError``."""
+    try:
+        return parse(hidden.text, depth=depth)
+    except XmlForbidden:
+        raise
+    except XmlError:
+        found = rescued()
+        if found is None:
+            raise
+        return found
 
 
 def _bound_marks(text: str) -> None:
